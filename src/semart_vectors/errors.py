@@ -18,7 +18,8 @@
     │   ├── CheckpointMismatchError (ValueError)  it holds another model, dimension or format
     │   ├── CheckpointInUseError             another process writes to it
     │   └── CheckpointDiskError (OSError)    the disk refused: full, read-only, failing
-    └── MetadataError (ValueError)           a table, or the folder it should be in, cannot be used
+    ├── MetadataError (ValueError)           a table, or the folder it should be in, cannot be used
+    └── BatchError (ExceptionGroup)          the failures of a batch together, when asked to raise them
 
 An `ItemError` concerns one image and is a value in every batch; the others end what they happen in.
 No message and no repr ever holds the key.
@@ -96,3 +97,7 @@ class CheckpointDiskError(CheckpointError, OSError):
 
 class MetadataError(SemartVectorsError, ValueError):
     """A metadata table, or the folder it should be in, cannot be used."""
+
+
+class BatchError(ExceptionGroup[ItemError], SemartVectorsError):
+    """The failures of a batch, raised together by `EmbeddingBatch.raise_for_failures`."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from semart_vectors.errors import BatchError
+
 if TYPE_CHECKING:
     from semart_vectors.errors import ItemError
 
@@ -79,11 +81,11 @@ class EmbeddingBatch:
         """Raise all failures together, if there are any.
 
         Raises:
-            ExceptionGroup: with the `ItemError` of each failure.
+            BatchError: an exception group with the `ItemError` of each failure.
         """
         if self.failures:
             message = f"{len(self.failures)} of {len(self.failures) + len(self.sources)} images failed"
-            raise ExceptionGroup(message, [failure.error for failure in self.failures])
+            raise BatchError(message, [failure.error for failure in self.failures])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Turn a collection of images into vectors: at the rate you pay for, resumable, nothing lost."""
