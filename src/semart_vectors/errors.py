@@ -27,6 +27,11 @@ No message and no repr ever holds the key.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from semart_vectors.records import EmbeddingBatch
+
 
 class SemartVectorsError(Exception):
     """Root of everything this package raises on purpose."""
@@ -57,6 +62,9 @@ class RetriesExhaustedError(ItemError):
 
 class RunError(SemartVectorsError):
     """Every further call would fare the same, so the run stops; what is done stays done."""
+
+    batch: EmbeddingBatch | None = None
+    """What `embed_images` had brought when it stopped: paid for, so not thrown away."""
 
 
 class AuthenticationError(RunError):

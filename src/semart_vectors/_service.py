@@ -1,0 +1,196 @@
+"""The vision API as pure functions: a request out, a vector or the right error in.
+
+No I/O, no clock, no logging: every odd answer of the service is a two-line test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import orjson
+
+from semart_vectors._retry import retry_after_s
+from semart_vectors.errors import (
+    AuthenticationError,
+    EndpointError,
+    InvalidInputError,
+    ItemError,
+    ModelMismatchError,
+    QuotaExceededError,
+    RunError,
+)
+from semart_vectors.records import DIMENSION, Vector
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+API_VERSION = "2024-02-01"
+"""The generally available version; all previews were retired on 2025-03-31."""
+
+MODEL_VERSION = "2023-04-15"
+"""The multilingual model; `2022-04-11` is the older, English one."""
+
+MAX_ANSWER_BYTES = 1 << 20
+"""A vector is about 11 kB of JSON; what is a hundred times longer is not an answer."""
+
+_MAY_PASS = frozenset({408, 429, 500, 502, 503, 504})
+
+_OUT_OF_PLACE = "operation is not enabled in this region"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRequest:
+    """One call, ready to be sent by any HTTP client."""
+
+    operation: Literal["vectorizeImage", "vectorizeText"]
+    body: bytes
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAnswer:
+    """One answer, as any HTTP client received it."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Looked up in lower case."""
+    body: bytes
+
+
+class TransientError(Exception):
+    """The attempt failed in a way that may pass: try again."""
+
+    def __init__(self, message: str, *, throttled: bool = False, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.throttled = throttled
+        """Whether the service said "too fast" (429)."""
+        self.retry_after_s = retry_after_s
+        """How long the service asks everybody to wait, in seconds, if it says so."""
+
+
+def image_request(image: bytes) -> ServiceRequest:
+    """Ask for the vector of an image given by its bytes."""
+    return ServiceRequest("vectorizeImage", image, "application/octet-stream")
+
+
+def image_url_request(url: str) -> ServiceRequest:
+    """Ask for the vector of an image that the service fetches itself."""
+    return ServiceRequest("vectorizeImage", orjson.dumps({"url": url}), "application/json")
+
+
+def text_request(text: str) -> ServiceRequest:
+    """Ask for the vector of a text."""
+    return ServiceRequest("vectorizeText", orjson.dumps({"text": text}), "application/json")
+
+
+def request_url(endpoint: str, operation: str, model_version: str) -> str:
+    """Put the address of an operation together; the endpoint has no trailing slash."""
+    return (
+        f"{endpoint}/computervision/retrieval:{operation}"
+        f"?api-version={API_VERSION}&model-version={model_version}"
+    )
+
+
+def read_vector(answer: ServiceAnswer, *, model_version: str) -> Vector:
+    """Return the vector of an answer, checked, or raise what the answer means.
+
+    Raises:
+        TransientError: trying again may help: 408, 429, 5xx, or a 200 that cannot be read.
+        ItemError: this image or text was refused; the others are unaffected.
+        RunError: every further call would fare the same.
+    """
+    if answer.status == HTTPStatus.OK:
+        return _checked_vector(answer.body, model_version)
+    raise _error_for(answer)
+
+
+def _checked_vector(body: bytes, model_version: str) -> Vector:
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise TransientError("the answer is not JSON") from None
+    if not isinstance(content, dict):
+        raise TransientError("the answer is not a JSON object")
+    numbers = content.get("vector")
+    if not isinstance(numbers, list) or len(numbers) != DIMENSION:
+        raise TransientError(f"the answer holds no vector of {DIMENSION} numbers")
+    if not set(map(type, numbers)) <= {float, int}:  # numpy would take "1", true and null for numbers
+        raise TransientError("the answer's vector holds something else than numbers")
+    with np.errstate(over="ignore"):  # too large a number becomes infinite, which the next line notices
+        vector = np.array(numbers, dtype=np.float32)
+    if not np.isfinite(vector).all():
+        raise TransientError("the answer's vector holds numbers that are not finite")
+    answered = content.get("modelVersion")
+    if not isinstance(answered, str):
+        raise TransientError("the answer does not name its model")
+    if answered != model_version:
+        raise ModelMismatchError(
+            f"the service answered with model {answered!r} although {model_version!r} was asked for; "
+            "vectors of two models do not compare, so the run stops"
+        )
+    vector.setflags(write=False)
+    return vector
+
+
+def _error_for(  # noqa: PLR0911 - one return for each meaning
+    answer: ServiceAnswer,
+) -> TransientError | ItemError | RunError:
+    """Classify an answer that is not a 200."""
+    status = answer.status
+    code, message = _code_and_message(answer)
+    said = f"the service answered {status}" + (f" ({message})" if message else "")
+    request_id = answer.headers.get("apim-request-id")
+    if request_id:
+        said += f" [apim-request-id {request_id}]"
+    if code == "Gone" or status == HTTPStatus.GONE:
+        return EndpointError(f"{said}: this version of the API was retired; upgrade semart-vectors")
+    match status:
+        case HTTPStatus.UNAUTHORIZED:
+            return AuthenticationError(f"{said}; check VISION_KEY and that it belongs to the endpoint")
+        case HTTPStatus.FORBIDDEN if "quota" in message.lower():
+            return QuotaExceededError(f"{said}; wait until it is replenished, or raise it, and run again")
+        case HTTPStatus.FORBIDDEN:
+            return AuthenticationError(
+                f"{said}; the key is known but may not do this: check its role and network rules"
+            )
+        case HTTPStatus.NOT_FOUND:
+            return EndpointError(f"{said}; check VISION_ENDPOINT, it is not an Azure AI Vision endpoint")
+        case _ if status in _MAY_PASS:
+            return TransientError(
+                said,
+                throttled=status == HTTPStatus.TOO_MANY_REQUESTS,
+                retry_after_s=retry_after_s(answer.headers, message),
+            )
+        case HTTPStatus.BAD_REQUEST if _OUT_OF_PLACE in message.lower():
+            return EndpointError(f"{said}; choose a resource in a region that offers multimodal embeddings")
+        case _ if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+            return EndpointError(
+                f"the service answered {status}, a redirect, which is not followed lest the key go "
+                "elsewhere; check VISION_ENDPOINT"
+            )
+        case _:
+            return InvalidInputError(said)
+
+
+def _code_and_message(answer: ServiceAnswer) -> tuple[str, str]:
+    """Find what an error says of itself: envelope, bare gateway form, or neither (a page, nothing)."""
+    code = answer.headers.get("x-ms-error-code", "")
+    try:
+        content: Any = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return code, ""
+    if isinstance(content, dict) and isinstance(content.get("error"), dict):
+        content = content["error"]
+    if not isinstance(content, dict):
+        return code, ""
+    inner = content.get("innererror")
+    inner_message = inner.get("message") if isinstance(inner, dict) else None
+    message = content.get("message") or inner_message
+    named = content.get("code")
+    return (
+        named if isinstance(named, str) else code,
+        " ".join(message.split())[:500] if isinstance(message, str) else "",
+    )

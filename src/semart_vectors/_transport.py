@@ -1,0 +1,87 @@
+"""The httpx client we make when none is handed in, and the one place where httpx errors get their meaning."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import contextmanager
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+import httpx
+
+from semart_vectors._service import MAX_ANSWER_BYTES, ServiceAnswer, TransientError
+from semart_vectors.errors import EndpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+class UnreachableError(TransientError):
+    """No connection to the endpoint came about: refused, or its name is unknown."""
+
+
+def make_client(max_in_flight: int) -> httpx.AsyncClient:
+    """Make a client whose pool is never the bottleneck: as many connections as calls can be under way."""
+    limits = httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight)
+    return httpx.AsyncClient(limits=limits, timeout=None)  # noqa: S113 - `exchange` limits each attempt as a whole
+
+
+async def exchange(
+    client: httpx.AsyncClient, url: str, *, headers: Mapping[str, str], body: bytes, timeout_s: float
+) -> ServiceAnswer:
+    """Send one request and return the whole answer.
+
+    Args:
+        client: Whose settings hold, but for redirects: following one would carry the key to another host.
+        url: Where to.
+        headers: With the key among them.
+        body: What to send.
+        timeout_s: Limit over everything, in seconds; httpx's own hold for each read anew.
+
+    Raises:
+        TransientError: no whole answer came in time; trying again may help.
+        EndpointError: the host cannot be trusted, or the address is no address.
+    """
+    with _translated(timeout_s):
+        async with (
+            asyncio.timeout(timeout_s),
+            client.stream("POST", url, headers=headers, content=body, follow_redirects=False) as response,
+        ):
+            content = bytearray()
+            async for chunk in response.aiter_bytes():
+                content += chunk
+                if len(content) > MAX_ANSWER_BYTES:
+                    raise TransientError(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes")
+    answered = dict(response.headers)
+    answered.setdefault("date", formatdate(usegmt=True))  # what a `Retry-After` date is measured against
+    return ServiceAnswer(response.status_code, answered, bytes(content))
+
+
+@contextmanager
+def _translated(timeout_s: float) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        raise TransientError(f"no whole answer within {timeout_s:g} s") from None
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        if _in_chain(error, ssl.SSLError):
+            raise EndpointError(
+                f"the endpoint cannot be trusted, so the key was not sent: {error}; check VISION_ENDPOINT, "
+                "and SSL_CERT_FILE where a proxy signs with its own certificate"
+            ) from error
+        raise UnreachableError(
+            f"no connection to the endpoint: {str(error) or type(error).__name__}"
+        ) from error
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
+        raise EndpointError(f"the endpoint is no usable address: {error}; check VISION_ENDPOINT") from error
+    except httpx.HTTPError as error:
+        raise TransientError(f"the connection failed: {str(error) or type(error).__name__}") from error
+
+
+def _in_chain(error: BaseException | None, kind: type[BaseException]) -> bool:
+    while error is not None:
+        if isinstance(error, kind):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

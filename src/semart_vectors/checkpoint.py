@@ -1,0 +1,573 @@
+"""What is done, durably: vectors in Parquet parts that any reader opens, and a journal for the newest.
+
+::
+
+    DIR/
+    ├── vectors/part-000001.parquet …   what is done; never changed in place
+    ├── failures.parquet                what failed, and why
+    ├── _journal                        what arrived since the last part; empty when no job runs
+    ├── _checkpoint.json                format, model and dimension, compared on every opening
+    ├── _job.json                       how many images the last job was asked for
+    └── _lock                           held by the one process that writes
+
+A record is durable when `Checkpoint.record` returns. Every few thousand vectors the journal's become a part:
+written aside, synced, counted, renamed; only then is the journal emptied. Whoever is killed between the two
+leaves the same record twice, which the next opening notices.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import filelock
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from semart_vectors._journal import Journal, Record, read_journal
+from semart_vectors.errors import (
+    CheckpointDamagedError,
+    CheckpointDiskError,
+    CheckpointError,
+    CheckpointInUseError,
+    CheckpointMismatchError,
+)
+from semart_vectors.files import disk_errors, write_aside
+from semart_vectors.records import DIMENSION, Vector
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator
+
+_logger = logging.getLogger("semart_vectors")
+
+FORMAT_VERSION = 1
+
+ROWS_A_PART = 4096
+"""About 8 MB on disk and 17 MB in memory."""
+
+VECTOR_SCHEMA = pa.schema(
+    [
+        pa.field("image_file", pa.string(), nullable=False),
+        pa.field("vector", pa.list_(pa.float32(), DIMENSION), nullable=False),
+        pa.field("model_version", pa.string(), nullable=False),
+        pa.field("content_sha256", pa.string(), nullable=False),
+        pa.field("file_fingerprint", pa.int64(), nullable=False),
+    ]
+)
+
+FAILURE_SCHEMA = pa.schema(
+    [
+        pa.field("image_file", pa.string(), nullable=False),
+        pa.field("error", pa.string(), nullable=False),
+        pa.field("message", pa.string(), nullable=False),
+        pa.field("attempts", pa.int64(), nullable=False),
+        pa.field("file_fingerprint", pa.int64(), nullable=False),
+    ]
+)
+
+VECTOR_FILE_OPTIONS: dict[str, Any] = {
+    "compression": "zstd",
+    "use_dictionary": False,
+    "column_encoding": {
+        "vector.list.element": "BYTE_STREAM_SPLIT"
+    },  # 1.8 kB a vector instead of 4.1, lossless
+    "write_page_checksum": True,
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Done:
+    """An image with its vector."""
+
+    image_file: str
+    vector: Vector
+    content_sha256: bytes
+    """Digest of the bytes that were embedded, 32 bytes."""
+    file_fingerprint: int
+    """See `semart_vectors.images.fingerprint_of`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An image without a vector, and why."""
+
+    image_file: str
+    error: str
+    """The name of the error's class."""
+    message: str
+    attempts: int
+    file_fingerprint: int
+    """0 where there was no file to look at."""
+
+
+class Known(NamedTuple):
+    """What is remembered of a done image while its vector rests on the disk."""
+
+    content_sha256: bytes
+    file_fingerprint: int
+    part: str | None
+    """The file below ``vectors/`` that holds the vector; None while it is in the journal."""
+
+    def is_of(self, entry: Done) -> bool:
+        """Whether this is what is known of that very entry."""
+        return self.content_sha256 == entry.content_sha256 and self.file_fingerprint == entry.file_fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointStatus:
+    """How far a checkpoint is."""
+
+    model_version: str
+    done: int
+    """Images with their vector."""
+    failed: int
+    """Images that failed, and were not embedded since."""
+    asked_for: int | None
+    """Images that the last job was asked for; None if no job got so far as to count them."""
+    in_use: bool
+    """Whether a process is writing to it at this moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PartAtHand:
+    """The part that was read last: images that share their content tend to share their part too."""
+
+    name: str
+    rows: dict[str, int]
+    vectors: Any
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        table = _read_part(path, columns=["image_file", "vector"]).combine_chunks()
+        rows = {image_file: row for row, image_file in enumerate(table["image_file"].to_pylist())}
+        return cls(path.name, rows, table["vector"].chunk(0))
+
+    def vector(self, image_file: str) -> Vector:
+        vector: Vector = self.vectors[self.rows[image_file]].values.to_numpy()
+        return vector
+
+
+class Checkpoint:
+    """The one writer of a checkpoint directory; not for use by two threads at a time.
+
+    The look-ups (`done`, `failure`, `done_with_content`) may be called by any thread at any time.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], *, model_version: str) -> None:
+        """Name a checkpoint; `open` reads or makes it."""
+        self.directory = Path(directory)
+        self.model_version = model_version
+        self._done: dict[str, Known] = {}
+        self._by_content: dict[bytes, list[str]] = {}
+        self._failed: dict[str, Failed] = {}
+        self._unpublished: dict[str, Done] = {}
+        self._stale: dict[str, set[str]] = {}
+        self._failures_changed = False
+        self._part_at_hand: _PartAtHand | None = None
+        self._closing = ExitStack()
+        self._journal: Journal
+
+    @property
+    def _vectors(self) -> Path:
+        return self.directory / "vectors"
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self) -> Self:
+        """Lock the directory, compare it with the model, and learn what is done.
+
+        Raises:
+            CheckpointInUseError: another process writes to it.
+            CheckpointMismatchError: it is of another model, dimension or format, or no checkpoint at all.
+            CheckpointDamagedError: a part cannot be read.
+            CheckpointDiskError: the disk refused.
+        """
+        with ExitStack() as closing, disk_errors(self.directory):
+            self.directory.mkdir(parents=True, exist_ok=True)
+            closing.enter_context(_locked(self.directory))
+            self._prepare()
+            for part in _parts(self.directory):
+                self._learn_part(part)
+            self._failed = {failed.image_file: failed for failed in read_failures(self.directory)}
+            self._recover_journal(closing)
+            self._closing = closing.pop_all()
+        return self
+
+    def close(self) -> None:
+        """Publish what the journal holds, and let others write; the directory stays usable if that fails.
+
+        Raises:
+            CheckpointDiskError: the disk refused; the journal still holds everything.
+        """
+        with self._closing:
+            self._publish()
+
+    def exists(self) -> bool:
+        """Whether the directory is a checkpoint already."""
+        return (self.directory / "_checkpoint.json").exists()
+
+    def done(self, image_file: str) -> Known | None:
+        """Return what is known of an image that has its vector."""
+        return self._done.get(image_file)
+
+    def failure(self, image_file: str) -> Failed | None:
+        """Return why an image failed, if that is the last that was heard of it."""
+        return self._failed.get(image_file)
+
+    def done_with_content(self, content_sha256: bytes) -> str | None:
+        """Return the name of an image that has its vector and this very content."""
+        for image_file in self._by_content.get(content_sha256, ()):
+            known = self._done.get(image_file)
+            if known is not None and known.content_sha256 == content_sha256:
+                return image_file
+        return None
+
+    def vector(self, image_file: str) -> Vector:
+        """Read the vector of an image that is done.
+
+        Raises:
+            CheckpointDamagedError: its part is no longer what was written.
+        """
+        if (unpublished := self._unpublished.get(image_file)) is not None:
+            return unpublished.vector
+        part = self._done[image_file].part
+        if self._part_at_hand is None or self._part_at_hand.name != part:
+            self._part_at_hand = _PartAtHand.read(self._vectors / str(part))
+        return self._part_at_hand.vector(image_file)
+
+    def record(self, entries: Iterable[Done | Failed]) -> None:
+        """Make outcomes durable; each replaces what was recorded of its image before.
+
+        Raises:
+            CheckpointDiskError: the disk refused; none of them counts.
+        """
+        entries = list(entries)
+        with disk_errors(self.directory):
+            self._journal.append([_to_record(entry) for entry in entries])
+        for entry in entries:
+            self._learn(entry)
+        if len(self._unpublished) >= ROWS_A_PART:
+            self._publish()
+
+    def note_images_asked_for(self, total: int) -> None:
+        """Leave a note for `read_status` of how many images there are to do in all.
+
+        Raises:
+            CheckpointDiskError: the disk refused.
+        """
+        with write_aside(self.directory / "_job.json") as aside:
+            aside.write_bytes(orjson.dumps({"asked_for": total}))
+
+    def _prepare(self) -> None:
+        """Compare an existing checkpoint with what is wanted, or make a new one."""
+        identity = {
+            "format_version": FORMAT_VERSION,
+            "model_version": self.model_version,
+            "dimension": DIMENSION,
+        }
+        found = _read_identity(self.directory)
+        if found is None:
+            if not all(
+                entry.name.startswith(("_lock", "_checkpoint.json")) for entry in self.directory.iterdir()
+            ):
+                raise CheckpointMismatchError(
+                    f"{self.directory} holds other files and is no checkpoint; choose a new or empty folder"
+                )
+            with write_aside(self.directory / "_checkpoint.json") as aside:
+                aside.write_bytes(orjson.dumps(identity, option=orjson.OPT_INDENT_2))
+        elif found != identity:
+            differences = ", ".join(
+                f"{name} {found.get(name)!r} instead of {wanted!r}"
+                for name, wanted in identity.items()
+                if found.get(name) != wanted
+            )
+            raise CheckpointMismatchError(
+                f"the checkpoint {self.directory} has {differences}; "
+                "their vectors do not compare, so choose another checkpoint folder"
+            )
+        for left_over in self.directory.glob("_*.tmp"):
+            left_over.unlink()
+        # From the first moment on a reader finds the right columns, though no rows yet.
+        self._vectors.mkdir(exist_ok=True)
+        if not _parts(self.directory):
+            _write_part(self._vectors / "part-000000.parquet", self.directory, VECTOR_SCHEMA.empty_table())
+        if not (self.directory / "failures.parquet").exists():
+            _write_failures(self.directory, {})
+
+    def _learn_part(self, path: Path) -> None:
+        table = _read_part(path, columns=["image_file", "content_sha256", "file_fingerprint"])
+        columns = (table[name].to_pylist() for name in table.column_names)
+        for image_file, sha256, fingerprint in zip(*columns, strict=True):
+            if image_file in self._done:
+                raise CheckpointDamagedError(
+                    f"{image_file!r} stands both in {path} and in {self._done[image_file].part}; "
+                    "move one of the two parts away, and run again"
+                )
+            self._remember(image_file, Known(bytes.fromhex(sha256), fingerprint, path.name))
+
+    def _recover_journal(self, closing: ExitStack) -> None:
+        """Take up what a killed process left behind."""
+        path = self.directory / "_journal"
+        content = read_journal(path)
+        self._journal = closing.enter_context(Journal(path, end=content.end))
+        for record in content.records:
+            self._learn(_from_record(record))
+        if content.damaged_bytes:
+            _logger.warning(
+                "%d bytes of %s were damaged; the images they stood for will be embedded again",
+                content.damaged_bytes,
+                path,
+            )
+        if content.records or content.damaged_bytes:
+            self._publish()
+
+    def _learn(self, entry: Done | Failed) -> None:
+        """Let an entry take the place of what was known of its image."""
+        name = entry.image_file
+        before = self._done.get(name)
+        if isinstance(entry, Done) and before == (
+            entry.content_sha256,
+            entry.file_fingerprint,
+            before and before.part,
+        ):
+            return  # the very same record: its part was published, then the process died
+        if before is not None:
+            if before.part is not None:
+                self._stale.setdefault(before.part, set()).add(name)
+            del self._done[name]
+        self._unpublished.pop(name, None)
+        if self._failed.pop(name, None) is not None:
+            self._failures_changed = True
+        match entry:
+            case Done():
+                self._unpublished[name] = entry
+                self._remember(name, Known(entry.content_sha256, entry.file_fingerprint, None))
+            case Failed():
+                self._failed[name] = entry
+                self._failures_changed = True
+
+    def _remember(self, image_file: str, known: Known) -> None:
+        self._done[image_file] = known
+        self._by_content.setdefault(known.content_sha256, []).append(image_file)
+
+    def _publish(self) -> None:
+        """Turn the journal into a part and the table of failures, in an order that survives a kill anywhere.
+
+        Rows that were replaced leave their old parts first, while the journal still holds the new ones: so no
+        reader ever sees an image twice.
+        """
+        for part, stale in self._stale.items():
+            path = self._vectors / part
+            table = _read_part(path)
+            keep = [name not in stale for name in table["image_file"].to_pylist()]
+            _write_part(path, self.directory, table.filter(pa.array(keep)))
+            self._part_at_hand = None
+        self._stale.clear()
+        if self._unpublished:
+            path = self._vectors / f"part-{self._next_part():06}.parquet"
+            _write_part(path, self.directory, self._unpublished_table())
+            for entry in self._unpublished.values():
+                known = self._done[entry.image_file]
+                self._done[entry.image_file] = known._replace(part=path.name)
+            self._unpublished.clear()
+        if self._failures_changed:
+            _write_failures(self.directory, self._failed)
+            self._failures_changed = False
+        with disk_errors(self.directory):
+            self._journal.clear()
+
+    def _next_part(self) -> int:
+        numbers = [int(path.stem.rpartition("-")[2]) for path in _parts(self.directory)]
+        return max(numbers, default=0) + 1
+
+    def _unpublished_table(self) -> Any:
+        entries = list(self._unpublished.values())
+        flat = pa.array(np.concatenate([entry.vector for entry in entries]))
+        return pa.table(
+            [
+                pa.array([entry.image_file for entry in entries]),
+                pa.FixedSizeListArray.from_arrays(flat, DIMENSION),
+                pa.array([self.model_version] * len(entries)),
+                pa.array([entry.content_sha256.hex() for entry in entries]),
+                pa.array([entry.file_fingerprint for entry in entries], pa.int64()),
+            ],
+            schema=VECTOR_SCHEMA,
+        )
+
+
+def read_status(directory: str | os.PathLike[str]) -> CheckpointStatus:
+    """Tell how far a checkpoint is, also while a job writes to it.
+
+    Raises:
+        CheckpointMismatchError: the directory is no checkpoint.
+        CheckpointDamagedError: a file of it cannot be read.
+        CheckpointDiskError: the disk refused.
+    """
+    directory = Path(directory)
+    identity = _read_identity(directory)
+    if identity is None:
+        raise CheckpointMismatchError(f"{directory} is no checkpoint; `semart-vectors embed` makes one")
+    with disk_errors(directory):
+        # The journal first: what moves from it to a part meanwhile is then seen twice, not never.
+        records = read_journal(directory / "_journal").records
+        note = directory / "_job.json"
+        asked_for = orjson.loads(note.read_bytes())["asked_for"] if note.exists() else None
+    done: set[str] = set()
+    for part in _parts(directory):
+        done.update(_read_part(part, columns=["image_file"])["image_file"].to_pylist())
+    failed = {failure.image_file for failure in read_failures(directory)}
+    for record in records:
+        entry = _from_record(record)
+        gains, loses = (done, failed) if isinstance(entry, Done) else (failed, done)
+        gains.add(entry.image_file)
+        loses.discard(entry.image_file)
+    return CheckpointStatus(
+        model_version=identity["model_version"],
+        done=len(done),
+        failed=len(failed),
+        asked_for=asked_for,
+        in_use=_is_in_use(directory),
+    )
+
+
+def read_failures(directory: Path) -> list[Failed]:
+    """Read the table of failures of a checkpoint directory.
+
+    Raises:
+        CheckpointDamagedError: it cannot be read.
+    """
+    path = directory / "failures.parquet"
+    if not path.exists():
+        return []
+    with _damage(path):
+        return [Failed(**row) for row in pq.read_table(path, page_checksum_verification=True).to_pylist()]
+
+
+def _is_in_use(directory: Path) -> bool:
+    if not (directory / "_lock").exists():
+        return False
+    try:
+        with _locked(directory, wait_s=0):
+            return False
+    except CheckpointInUseError:
+        return True
+    except OSError:  # a folder that only others may write to
+        return False
+
+
+@contextmanager
+def _locked(directory: Path, *, wait_s: float = 0.5) -> Iterator[None]:
+    # Half a second rides over the moment in which `read_status` holds the lock to see whether it is free.
+    lock = filelock.FileLock(directory / "_lock", timeout=wait_s, thread_local=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise CheckpointInUseError(
+            f"another process is writing to the checkpoint {directory}; wait for it, or stop it"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _read_identity(directory: Path) -> dict[str, Any] | None:
+    path = directory / "_checkpoint.json"
+    try:
+        with disk_errors(path):
+            content = path.read_bytes() if path.exists() else None
+        identity = None if content is None else orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise CheckpointDamagedError(f"{path} is damaged: {error}") from error
+    return identity
+
+
+def _parts(directory: Path) -> list[Path]:
+    return sorted((directory / "vectors").glob("part-*.parquet"))
+
+
+def _read_part(path: Path, *, columns: list[str] | None = None) -> Any:
+    with _damage(path):
+        return pq.read_table(path, columns=columns, page_checksum_verification=True, partitioning=None)
+
+
+def _write_part(path: Path, directory: Path, table: Any) -> None:
+    # The temporary file stays out of vectors/, whose readers may take every file for a part.
+    with write_aside(path, folder=directory) as aside:
+        pq.write_table(table, aside, **VECTOR_FILE_OPTIONS)
+        written = pq.read_metadata(aside).num_rows
+        if written != table.num_rows:
+            raise CheckpointDiskError(f"{path} came out with {written} rows instead of {table.num_rows}")
+
+
+def _write_failures(directory: Path, failed: dict[str, Failed]) -> None:
+    columns = {name: [getattr(failure, name) for failure in failed.values()] for name in FAILURE_SCHEMA.names}
+    with write_aside(directory / "failures.parquet") as aside:
+        pq.write_table(pa.table(columns, schema=FAILURE_SCHEMA), aside, write_page_checksum=True)
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Translate what pyarrow says of a file that is not what was written."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except (pa.ArrowException, OSError, KeyError, TypeError) as error:
+        raise CheckpointDamagedError(
+            f"{path} is damaged ({_first_line(error)}); move it away and run again: "
+            "the images it held will be embedded anew, all others are kept"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _to_record(entry: Done | Failed) -> Record:
+    match entry:
+        case Done():
+            fields = {
+                "done": entry.image_file,
+                "content_sha256": entry.content_sha256.hex(),
+                "file_fingerprint": entry.file_fingerprint,
+            }
+            return Record(fields, entry.vector.astype("<f4", copy=False).tobytes())
+        case Failed():
+            return Record(
+                {
+                    "failed": entry.image_file,
+                    "error": entry.error,
+                    "message": entry.message,
+                    "attempts": entry.attempts,
+                    "file_fingerprint": entry.file_fingerprint,
+                }
+            )
+
+
+def _from_record(record: Record) -> Done | Failed:
+    fields = record.fields
+    if "done" in fields:
+        return Done(
+            image_file=fields["done"],
+            vector=np.frombuffer(record.blob, dtype="<f4"),
+            content_sha256=bytes.fromhex(fields["content_sha256"]),
+            file_fingerprint=fields["file_fingerprint"],
+        )
+    return Failed(
+        image_file=fields["failed"],
+        error=fields["error"],
+        message=fields["message"],
+        attempts=fields["attempts"],
+        file_fingerprint=fields["file_fingerprint"],
+    )

@@ -1,0 +1,409 @@
+"""`AsyncVisionEmbedder`: images and texts to vectors, at one rate for all who share it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from enum import Enum
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Self, TypedDict, Unpack
+from urllib.parse import urlsplit
+
+from semart_vectors import _service
+from semart_vectors._pacing import Gate
+from semart_vectors._retry import RetryPolicy
+from semart_vectors._service import MODEL_VERSION, ServiceAnswer, ServiceRequest, TransientError
+from semart_vectors._transport import UnreachableError, exchange, make_client
+from semart_vectors._window import OutcomeStream, Worker, as_async
+from semart_vectors.errors import (
+    ConfigurationError,
+    EndpointError,
+    InvalidInputError,
+    ItemError,
+    RetriesExhaustedError,
+    RunError,
+)
+from semart_vectors.images import LoadedImage, load_bytes, load_file
+from semart_vectors.records import Embedding, EmbeddingBatch, EmbeddingFailure, ImageSource, Outcome, Vector
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+    from types import TracebackType
+    from typing import TypeVar
+
+    import httpx
+
+    ResultT = TypeVar("ResultT")
+
+_READERS = 8
+"""Threads that read images: enough to hide a slow disk, few enough to leave a service its processors."""
+
+
+class EmbedderOptions(TypedDict, total=False):
+    """The keyword options of `AsyncVisionEmbedder`, which documents them."""
+
+    requests_per_second: float | None
+    max_in_flight: int
+    model_version: str
+    retry: RetryPolicy | None
+    http_client: httpx.AsyncClient | None
+
+
+class _State(Enum):
+    NEW = "is not open: use it with `async with`"
+    OPEN = "is open already"
+    CLOSED = "is closed: make a new one"
+
+
+class AsyncVisionEmbedder:
+    """Turns images and texts into vectors through Azure AI Vision multimodal embeddings.
+
+    Open it once with ``async with``, and share it between any number of tasks of that event loop: all of
+    them together keep to its one rate, and a 429 to any of them pauses them all. Only what is answered with
+    a vector is billed.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        key: str | None = None,
+        *,
+        credential: object = None,
+        requests_per_second: float | None = 10.0,
+        max_in_flight: int = 16,
+        model_version: str = MODEL_VERSION,
+        retry: RetryPolicy | None = None,
+        http_client: httpx.AsyncClient | None = None,
+    ) -> None:
+        """Set an embedder up; nothing is opened, sent or started yet.
+
+        Args:
+            endpoint: ``https://NAME.cognitiveservices.azure.com`` or one of its siblings; plain ``http`` only
+                for this machine itself.
+            key: The resource's key; blanks around it are dropped.
+            credential: Reserved for Entra ID sign-in, which is not offered yet.
+            requests_per_second: The limit to keep to, as the service states it (S1 from 10 on; the free
+                tier's 20 a minute is ``20 / 60``); None sends as fast as answers come.
+            max_in_flight: How many calls may be under way at once. Rate times the seconds a call takes is
+                enough: 16 keep up 30 a second at half a second each.
+            model_version: ``2023-04-15``, multilingual, or ``2022-04-11``; their vectors do not compare.
+            retry: How often and how patiently to try again.
+            http_client: A client of the caller's, used as it is and left open.
+
+        Raises:
+            ConfigurationError: one of these is missing or unusable; the message never holds the key.
+        """
+        if credential is not None:
+            raise ConfigurationError(
+                "signing in with a credential is not offered yet; pass the resource's key"
+            )
+        if max_in_flight < 1:
+            raise ConfigurationError(f"max_in_flight must be at least 1, not {max_in_flight}")
+        self.model_version = model_version
+        self.max_in_flight = max_in_flight
+        self._endpoint = _checked_endpoint(endpoint)
+        self._key = _checked_key(key)
+        self._retry = retry or RetryPolicy()
+        self._gate = Gate(requests_per_second)
+        self._slots = asyncio.Semaphore(max_in_flight)
+        self._given_client = http_client
+        self._client: httpx.AsyncClient
+        self._readers: ThreadPoolExecutor
+        self._closing = AsyncExitStack()
+        self._state = _State.NEW
+        self._was_answered = False
+
+    @classmethod
+    def from_env(
+        cls, environ: Mapping[str, str] | None = None, **options: Unpack[EmbedderOptions]
+    ) -> AsyncVisionEmbedder:
+        """Take endpoint and key from ``VISION_ENDPOINT`` and ``VISION_KEY``, when called.
+
+        Args:
+            environ: Where to look instead of the process's environment.
+            options: As for the constructor.
+
+        Raises:
+            ConfigurationError: one of the two is not set, or an option is unusable.
+        """
+        environ = os.environ if environ is None else environ
+        missing = [name for name in ("VISION_ENDPOINT", "VISION_KEY") if not environ.get(name, "").strip()]
+        if missing:
+            raise ConfigurationError(
+                f"{' and '.join(missing)} not set: set VISION_ENDPOINT to the address of your Azure AI "
+                "Vision resource and VISION_KEY to its key, or run `semart-vectors emulator` and use what "
+                "it prints"
+            )
+        return cls(environ["VISION_ENDPOINT"], environ["VISION_KEY"], **options)
+
+    def __repr__(self) -> str:
+        rate = self._gate.requests_per_second
+        pace = "no rate limit" if rate is None else f"{rate:g} requests/s"
+        return (
+            f"<AsyncVisionEmbedder {self._endpoint}, model {self.model_version}, {pace}, "
+            f"{self.max_in_flight} in flight, {self._state.name.lower()}>"
+        )
+
+    async def __aenter__(self) -> Self:
+        if self._state is not _State.NEW:
+            raise RuntimeError(f"this embedder {self._state.value}")
+        self._state = _State.OPEN
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="semart-vectors-read")
+        self._closing.callback(self._readers.shutdown, wait=False, cancel_futures=True)
+        if self._given_client is not None:
+            self._client = self._given_client
+        else:  # loading the certificates takes longer than a loop should stand still
+            client = await self._in_thread(make_client, self.max_in_flight)
+            self._client = await self._closing.enter_async_context(client)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._state = _State.CLOSED
+        await self._closing.aclose()
+
+    async def embed_image(self, image: ImageSource) -> Embedding:
+        """Embed one image.
+
+        Args:
+            image: A path, the image's bytes, or an ``https://`` URL that the service fetches itself.
+
+        Returns:
+            The vector: float32, shape (1024,), not normalised.
+
+        Raises:
+            ItemError: this image cannot be embedded; the subclass says why.
+            RunError: no image could be, at present.
+        """
+        self._check_open()
+        return await self._embed_image(image, Worker())
+
+    async def embed_text(self, text: str) -> Embedding:
+        """Embed one text of 1 to 70 words, to compare with images by cosine.
+
+        Args:
+            text: In English for model 2022-04-11, in one of 102 languages for 2023-04-15.
+
+        Returns:
+            The vector: float32, shape (1024,), not normalised.
+
+        Raises:
+            ItemError: this text cannot be embedded; the subclass says why.
+            RunError: no text could be, at present.
+        """
+        self._check_open()
+        if not text.strip():
+            raise InvalidInputError("the text is empty")
+        vector, attempts = await self._call(_service.text_request(text), Worker())
+        return Embedding(text, vector, self.model_version, attempts)
+
+    async def embed_images(
+        self, images: Iterable[ImageSource] | AsyncIterable[ImageSource]
+    ) -> EmbeddingBatch:
+        """Embed many images and wait for all of them; one bad image never fails the batch.
+
+        Args:
+            images: Paths, bytes or ``https://`` URLs, mixed as you like; taken as they are needed.
+
+        Returns:
+            Vectors, float32, shape (n_succeeded, 1024), and failures, both in input order.
+
+        Raises:
+            RunError: no further image could be embedded; its `batch` holds what was answered before.
+        """
+        self._check_open()
+        outcomes: dict[int, Outcome] = {}
+
+        async def work(numbered: tuple[int, ImageSource], worker: Worker) -> tuple[int, Outcome]:
+            number, image = numbered
+            return number, await self._outcome(image, worker)
+
+        def batch() -> EmbeddingBatch:
+            return EmbeddingBatch.from_outcomes([outcomes[number] for number in sorted(outcomes)])
+
+        try:
+            async with OutcomeStream(_numbered(images), work, width=self.max_in_flight) as stream:
+                async for number, outcome in stream:
+                    outcomes[number] = outcome  # noqa: PERF403 - kept one by one, for when the run ends early
+        except RunError as error:
+            error.batch = batch()
+            raise
+        return batch()
+
+    def stream_images(
+        self, images: Iterable[ImageSource | LoadedImage] | AsyncIterable[ImageSource | LoadedImage]
+    ) -> OutcomeStream[Outcome]:
+        """Embed any number of images in bounded memory, and get each outcome as it completes.
+
+        ::
+
+            async with embedder.stream_images(paths) as outcomes:
+                async for outcome in outcomes: ...
+
+        At most `max_in_flight` images are worked on, and as many outcomes wait to be taken. Leaving the block
+        early cancels the rest; ``outcomes.stop()`` ends the iteration after the calls under way.
+
+        Args:
+            images: Paths, bytes or ``https://`` URLs, mixed as you like; taken as they are needed.
+
+        Returns:
+            The stream, to be opened with ``async with``. Its iteration raises `RunError` when no further
+            image could be embedded, after the outcomes of the calls that were under way.
+        """
+        self._check_open()
+        return OutcomeStream(images, self._outcome, width=self.max_in_flight)
+
+    def _check_open(self) -> None:
+        if self._state is not _State.OPEN:
+            raise RuntimeError(f"this embedder {self._state.value}")
+
+    async def _in_thread(self, work: Callable[..., ResultT], *args: object) -> ResultT:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work, *args)
+
+    async def _outcome(self, image: ImageSource | LoadedImage, worker: Worker) -> Outcome:
+        try:
+            return await self._embed_image(image, worker)
+        except ItemError as error:
+            return EmbeddingFailure(image.source if isinstance(image, LoadedImage) else image, error)
+
+    async def _embed_image(self, image: ImageSource | LoadedImage, worker: Worker) -> Embedding:
+        if isinstance(image, str) and image.lower().startswith(("https://", "http://")):
+            if not image.lower().startswith("https://"):
+                raise InvalidInputError("the service fetches images from https:// addresses only")
+            vector, attempts = await self._call(_service.image_url_request(image), worker)
+            return Embedding(image, vector, self.model_version, attempts)
+        loaded = image if isinstance(image, LoadedImage) else await self._in_thread(_load, image)
+        vector, attempts = await self._call(_service.image_request(loaded.data), worker)
+        return Embedding(loaded.source, vector, self.model_version, attempts)
+
+    async def _call(self, request: ServiceRequest, worker: Worker) -> tuple[Vector, int]:
+        """Send a request until it is answered for good; return its vector and the attempts it took."""
+        clock = asyncio.get_running_loop().time
+        attempts = failures = 0
+        throttled_until = None
+        async with self._slots:
+            while True:
+                await self._gate.pass_through()
+                attempts += 1
+                try:
+                    with worker.paying():
+                        answer = await self._send(request)
+                    vector = _service.read_vector(answer, model_version=self.model_version)
+                except TransientError as error:
+                    failure = error
+                except ItemError as error:
+                    error.attempts = attempts
+                    raise
+                else:
+                    self._gate.succeeded()
+                    return vector, attempts
+                worker.go_on()
+                if failure.throttled:  # uses up time, not attempts
+                    throttled_until = throttled_until or clock() + self._retry.throttled_limit_s
+                    exhausted = clock() >= throttled_until
+                else:
+                    failures += 1
+                    exhausted = failures >= self._retry.max_attempts
+                if exhausted:
+                    raise self._exhausted(failure, attempts) from failure
+                await self._wait_after(failure, failures)
+
+    async def _wait_after(self, failure: TransientError, failures: int) -> None:
+        """Wait as long as a failure asks for: all together if the service said so, else this call alone."""
+        asked_s = min(failure.retry_after_s or 0.0, self._retry.retry_after_cap_s)
+        if asked_s:
+            self._gate.pause(asked_s)
+        elif failure.throttled:
+            bound_s = self._retry.backoff_bound_s(self._gate.throttled(), throttled=True)
+            self._gate.pause(random.uniform(0, bound_s))  # noqa: S311 - jitter is no secret
+        else:
+            bound_s = self._retry.backoff_bound_s(failures)
+            await asyncio.sleep(random.uniform(0, bound_s))  # noqa: S311 - as above
+
+    def _exhausted(self, failure: TransientError, attempts: int) -> ItemError | RunError:
+        if isinstance(failure, UnreachableError) and not self._was_answered:
+            return EndpointError(f"{failure}; check VISION_ENDPOINT and the network, then run again")
+        error = RetriesExhaustedError(f"given up after {attempts} attempts: {failure}")
+        error.attempts = attempts
+        return error
+
+    async def _send(self, request: ServiceRequest) -> ServiceAnswer:
+        answer = await exchange(
+            self._client,
+            _service.request_url(self._endpoint, request.operation, self.model_version),
+            headers={
+                "Ocp-Apim-Subscription-Key": self._key,
+                "Content-Type": request.content_type,
+                "Accept-Encoding": "identity",  # 11 kB are not worth the time to unpack them
+            },
+            body=request.body,
+            timeout_s=self._retry.attempt_timeout_s,
+        )
+        self._was_answered = True
+        if self._key.encode() in answer.body:  # what the service says may end in a message or a log
+            answer = replace(answer, body=answer.body.replace(self._key.encode(), b"***"))
+        return answer
+
+
+def _load(image: ImageSource) -> LoadedImage:
+    if isinstance(image, bytes | bytearray | memoryview):
+        return load_bytes(bytes(image), source=image)
+    if isinstance(image, str | os.PathLike):
+        return load_file(image)
+    raise InvalidInputError(f"an image is a path, bytes or an https:// URL, not {type(image).__name__}")
+
+
+async def _numbered(
+    images: Iterable[ImageSource] | AsyncIterable[ImageSource],
+) -> AsyncIterator[tuple[int, ImageSource]]:
+    number = 0
+    async for image in as_async(images):
+        yield number, image
+        number += 1
+
+
+def _checked_endpoint(endpoint: str) -> str:
+    """Return the endpoint without what follows its path; the key travels there, so it must be encrypted."""
+    address = endpoint.strip().rstrip("/")
+    parts = urlsplit(address)
+    try:
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host = None
+    if parts.scheme not in ("https", "http") or not host or parts.query or parts.fragment or parts.username:
+        raise ConfigurationError(
+            f"the endpoint {_without_user(address)!r} is no address like "
+            "https://NAME.cognitiveservices.azure.com; check VISION_ENDPOINT"
+        )
+    if parts.scheme == "http" and not _is_this_machine(host):
+        raise ConfigurationError(
+            f"the endpoint {address!r} is not encrypted, and the key would be readable on its way; use https://"
+        )
+    return address
+
+
+def _without_user(address: str) -> str:
+    return address.rpartition("@")[2]
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _checked_key(key: str | None) -> str:
+    key = (key or "").strip()
+    if not key:
+        raise ConfigurationError(
+            "the key is missing: pass the key of the Azure AI Vision resource (VISION_KEY)"
+        )
+    if not key.isascii() or not key.isprintable():
+        raise ConfigurationError("the key holds characters that no key has; copy it again (VISION_KEY)")
+    return key

@@ -1,0 +1,60 @@
+"""Write a file so that its final name never holds half of it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from semart_vectors.errors import CheckpointDiskError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Translate what the disk refuses into `CheckpointDiskError`, named after `path`."""
+    try:
+        yield
+    except CheckpointDiskError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CheckpointDiskError(
+            f"cannot write {path}: {reason}; what was recorded before stays valid: "
+            "make room or choose another place, and run again"
+        ) from error
+
+
+@contextmanager
+def write_aside(path: Path, *, folder: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary path to write to; on success it becomes `path`, durably, else it goes.
+
+    Args:
+        path: The final name. A file that stands there is replaced in one step.
+        folder: Where the temporary file lives, on the same file system; beside `path` unless given.
+
+    Raises:
+        CheckpointDiskError: the disk refused to write; a file that stood at `path` is as it was.
+    """
+    aside = (folder or path.parent) / f"_{path.name[:200]}.{os.getpid()}.tmp"
+    try:
+        with disk_errors(path):
+            yield aside
+            _sync(aside)
+            aside.replace(path)
+            _sync(path.parent)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def _sync(path: Path) -> None:
+    """Ask the disk to keep `path`, a file or a folder, through a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

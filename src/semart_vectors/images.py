@@ -1,0 +1,216 @@
+"""Images on their way out: found lazily, read in one go, and refused here when the service would refuse them.
+
+Everything here blocks on the disk: it runs in threads, never on the event loop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import struct
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    IcoImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from semart_vectors.errors import ConfigurationError, InvalidInputError, UnreadableImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+MAX_BYTES = 20_971_520
+"""The service takes images of up to 20 MiB."""
+
+MIN_SIDE_PX = 11
+MAX_SIDE_PX = 15_999
+"""The service documents "more than 10 x 10 and less than 16,000 x 16,000" pixels."""
+
+_MAX_DECODED_PX = 50_000_000
+"""A larger image is not decoded just to see whether it is cut: that would take 150 MB and more."""
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".ico", ".tif", ".tiff", ".mpo"}
+)
+"""Files with these endings, in any case, are the images of a folder; what is in them decides the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedImage:
+    """An image that may be sent: read whole, and checked."""
+
+    source: object
+    """What it was loaded from; the outcome carries it."""
+    data: bytes
+    sha256: bytes
+    """Digest of `data`, 32 bytes."""
+    fingerprint: int
+    """Changes when the file does (`fingerprint_of`); 0 for what is no file."""
+
+
+def load_file(path: str | os.PathLike[str], *, source: object = None) -> LoadedImage:
+    """Read an image file and check it.
+
+    Args:
+        path: The file.
+        source: What the outcome shall carry; `path` unless given.
+
+    Raises:
+        UnreadableImageError: it cannot be read, or is no regular file.
+        InvalidInputError: the service would refuse it.
+    """
+    try:
+        data, status = _read_regular_file(path)
+    except InvalidInputError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UnreadableImageError(f"it cannot be read: {reason}") from error
+    check_image(data)
+    return LoadedImage(
+        source=path if source is None else source,
+        data=data,
+        sha256=hashlib.sha256(data).digest(),
+        fingerprint=fingerprint_of(status),
+    )
+
+
+def load_bytes(data: bytes, *, source: object) -> LoadedImage:
+    """Check an image that is in memory already.
+
+    Raises:
+        InvalidInputError: the service would refuse it.
+    """
+    check_image(data)
+    return LoadedImage(source=source, data=data, sha256=hashlib.sha256(data).digest(), fingerprint=0)
+
+
+def fingerprint_of(status: os.stat_result) -> int:
+    """Return a number (signed, 64 bits) that changes when the file behind `status` does.
+
+    It covers size, modification time and status change time in nanoseconds: rewriting a file in place and
+    setting its old time back still changes the last. A changed number only means that the content is to be
+    looked at again.
+    """
+    parts = struct.pack("<qqq", status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return int.from_bytes(hashlib.blake2b(parts, digest_size=8).digest(), "little", signed=True)
+
+
+def walk_images(folder: Path) -> Iterator[str]:
+    """Yield the images below `folder` in sorted order, as ``/``-separated paths relative to it.
+
+    Only one folder's names at a time are held. Links to folders are not followed, as they may go in circles.
+
+    Raises:
+        ConfigurationError: the folder, or one below it, cannot be listed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+    except OSError as error:
+        raise ConfigurationError(f"cannot list the images in {folder}: {error.strerror or error}") from error
+    for name, is_folder in found:
+        if is_folder:
+            yield from (f"{name}/{below}" for below in walk_images(folder / name))
+        elif os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122 - a million times
+            yield name
+
+
+def check_image(data: bytes) -> None:
+    """Refuse an image that the service would refuse, before it costs a call.
+
+    Headers are enough for nearly all of them; only one whose end is missing is decoded, to tell a cut image
+    from an unusual one.
+
+    Raises:
+        InvalidInputError: it is empty, too large, of another format, too small, too big, or cut.
+    """
+    if not 0 < len(data) <= MAX_BYTES:
+        raise InvalidInputError(_size_refused(len(data)))
+    for magic, opener, ends_whole in _FORMATS:
+        if data.startswith(magic):
+            return _check_format(data, opener, ends_whole)
+    raise InvalidInputError(
+        "it is not an image that the service takes (JPEG, PNG, GIF, BMP, WEBP, ICO, TIFF, MPO)"
+    )
+
+
+def _check_format(
+    data: bytes, opener: Callable[[BytesIO], Image.Image], ends_whole: Callable[[bytes], bool]
+) -> None:
+    try:
+        with opener(BytesIO(data)) as image:
+            width, height = image.size
+            if not ends_whole(data) and width * height <= _MAX_DECODED_PX:
+                image.load()
+    except Exception as error:  # Pillow raises many types for broken files, SyntaxError among them
+        raise InvalidInputError(f"it is cut or damaged: {error}") from error
+    if not (MIN_SIDE_PX <= width <= MAX_SIDE_PX and MIN_SIDE_PX <= height <= MAX_SIDE_PX):
+        raise InvalidInputError(
+            f"it measures {width} x {height} pixels; "
+            f"the service takes {MIN_SIDE_PX} to {MAX_SIDE_PX} on each side"
+        )
+
+
+def _read_regular_file(path: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
+    # Without O_NONBLOCK the open itself would wait for ever for a pipe's other end.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("it is not a regular file")
+        if status.st_size > MAX_BYTES:
+            raise InvalidInputError(_size_refused(status.st_size))
+        return file.read(MAX_BYTES + 1), status
+
+
+def _size_refused(size_bytes: int) -> str:
+    if size_bytes == 0:
+        return "it is empty"
+    return f"it has {size_bytes:,} bytes; the service takes at most {MAX_BYTES:,}"
+
+
+def _jpeg_ends_whole(data: bytes) -> bool:
+    return data.rstrip(b"\0\r\n ").endswith(b"\xff\xd9")
+
+
+def _png_ends_whole(data: bytes) -> bool:
+    return b"IEND" in data[-32:]
+
+
+def _gif_ends_whole(data: bytes) -> bool:
+    return data.rstrip(b"\0").endswith(b";")
+
+
+def _webp_ends_whole(data: bytes) -> bool:
+    return len(data) >= 8 + int.from_bytes(data[4:8], "little")
+
+
+def _left_to_the_service(_: bytes) -> bool:
+    return True
+
+
+# Pillow's own `Image.open` warns of, and refuses, large images that the service takes; so each format's
+# class is asked directly, which decodes nothing yet. MPO, several JPEGs in one file, begins as a JPEG.
+_FORMATS: tuple[
+    tuple[bytes | tuple[bytes, ...], Callable[[BytesIO], Image.Image], Callable[[bytes], bool]], ...
+] = (
+    (b"\xff\xd8\xff", JpegImagePlugin.JpegImageFile, _jpeg_ends_whole),
+    (b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile, _png_ends_whole),
+    ((b"GIF87a", b"GIF89a"), GifImagePlugin.GifImageFile, _gif_ends_whole),
+    (b"RIFF", WebPImagePlugin.WebPImageFile, _webp_ends_whole),
+    (b"BM", BmpImagePlugin.BmpImageFile, _left_to_the_service),
+    ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), TiffImagePlugin.TiffImageFile, _left_to_the_service),
+    (b"\0\0\1\0", IcoImagePlugin.IcoImageFile, _left_to_the_service),
+)

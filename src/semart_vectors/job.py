@@ -1,0 +1,417 @@
+"""`EmbeddingJob`: every image of a folder to its vector, resumable at any moment.
+
+A job is two streams, one behind the other: images are found and read ahead, then embedded. Between them
+stands the one decision that saves money: is this content paid for already?
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol, TypeVar, assert_never
+
+from semart_vectors._service import MODEL_VERSION
+from semart_vectors._window import OutcomeStream, Worker
+from semart_vectors.checkpoint import Checkpoint, Done, Failed
+from semart_vectors.errors import ItemError, UnreadableImageError
+from semart_vectors.images import LoadedImage, fingerprint_of, load_file, walk_images
+from semart_vectors.progress import ProgressBar
+from semart_vectors.records import Embedding, EmbeddingFailure, JobReport, Outcome, Vector
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+
+ResultT = TypeVar("ResultT")
+
+_READ_AHEAD = 16
+"""Images that are read while others are under way, each in a thread: so a slow disk is hidden."""
+
+_NAMES_AT_A_TIME = 256
+"""Files that one visit to a thread looks up."""
+
+_SAVE_EVERY_S = 0.1
+"""Outcomes wait no longer, and for one write, until they are durable: 0.25 s are promised."""
+
+
+class Embedder(Protocol):
+    """What a job needs of an embedder."""
+
+    model_version: str
+
+    def stream_images(self, images: AsyncIterable[LoadedImage], /) -> OutcomeStream[Outcome]:
+        """Embed images and give each outcome as it completes, with the source of the image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPlan:
+    """What a run would do; no call was made to learn it."""
+
+    total: int
+    """Images asked for."""
+    already_done: int
+    """Images whose vector is recorded and whose file has not changed since."""
+    failed: int
+    """Images that failed before and are not tried again."""
+    to_do: int
+    """The rest: one call each, but for those whose content is known under another name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """An image on its way, known by its content."""
+
+    image_file: str
+    content_sha256: bytes
+    file_fingerprint: int
+    twins: list[_Image] = field(default_factory=list)
+    """Others with the very same content, which wait for this one's outcome."""
+
+
+class EmbeddingJob:
+    """Embeds all images below a folder, and records what is done in a checkpoint that it resumes from.
+
+    Cancelling `run`, as Ctrl-C under `asyncio.run` does, stops it cleanly: nothing new is sent, what is under
+    way is answered and recorded, then the cancellation goes on.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder,
+        images_dir: str | os.PathLike[str],
+        *,
+        checkpoint: str | os.PathLike[str],
+        image_files: Iterable[str] | None = None,
+        retry_failed: bool = False,
+        progress: bool | None = None,
+    ) -> None:
+        """Describe a job; `run` does it.
+
+        Args:
+            embedder: An open `AsyncVisionEmbedder`, which others may use meanwhile.
+            images_dir: The folder; all images below it count, known by their paths relative to it.
+            checkpoint: The folder of the checkpoint, made if missing.
+            image_files: Only these paths relative to `images_dir`, such as the metadata's; one that is
+                missing is a failure.
+            retry_failed: Try again what failed in an earlier run. Without it a failed image is tried again
+                only if its file has changed since.
+            progress: Whether to show a progress bar on stderr; None shows it on a terminal.
+        """
+        self._embedder = embedder
+        self._images_dir = Path(images_dir)
+        self._checkpoint_dir = Path(checkpoint)
+        self._image_files = _each_once(image_files)
+        self._retry_failed = retry_failed
+        self._show_progress = progress
+        self._run: _Run | None = None
+
+    @property
+    def report(self) -> JobReport:
+        """What the last run did, or has done so far.
+
+        Raises:
+            RuntimeError: `run` was not called yet.
+        """
+        if self._run is None:
+            raise RuntimeError("this job has not been run yet")
+        return self._run.report()
+
+    async def run(self) -> JobReport:
+        """Embed what is not done yet.
+
+        Returns:
+            The report; images that failed are counted there and named in ``failures.parquet``.
+
+        Raises:
+            RunError: no further image could be embedded (key, quota, endpoint, model).
+            CheckpointError: the checkpoint is of another model, in use, damaged, or its disk refused.
+            ConfigurationError: the folder of images cannot be listed.
+            asyncio.CancelledError: the task was cancelled; what was under way is recorded first.
+        """
+        self._run = run = _Run(
+            images_dir=self._images_dir,
+            image_files=self._image_files,
+            checkpoint=Checkpoint(self._checkpoint_dir, model_version=self._embedder.model_version),
+            retry_failed=self._retry_failed,
+        )
+        async with AsyncExitStack() as closing:
+            await run.open(closing, make_checkpoint=True)
+            await run.embed(self._embedder, closing, show_progress=self._show_progress)
+        return run.report()
+
+
+async def plan_job(
+    images_dir: str | os.PathLike[str],
+    *,
+    checkpoint: str | os.PathLike[str],
+    model_version: str = MODEL_VERSION,
+    image_files: Iterable[str] | None = None,
+    retry_failed: bool = False,
+) -> JobPlan:
+    """Tell what a job's run would do, without a call, and without a checkpoint where there is none yet.
+
+    Args:
+        images_dir: As for `EmbeddingJob`, like the rest.
+        checkpoint: See there.
+        model_version: The model of the embedder that the job would use.
+        image_files: See there.
+        retry_failed: See there.
+
+    Raises:
+        CheckpointError: as for `EmbeddingJob.run`.
+        ConfigurationError: as for `EmbeddingJob.run`.
+    """
+    run = _Run(
+        images_dir=Path(images_dir),
+        image_files=_each_once(image_files),
+        checkpoint=Checkpoint(checkpoint, model_version=model_version),
+        retry_failed=retry_failed,
+    )
+    async with AsyncExitStack() as closing:
+        await run.open(closing, make_checkpoint=False)
+        return await run.plan()
+
+
+class _Run:
+    """One run of a job: its counts, its threads, and what is on its way."""
+
+    def __init__(
+        self,
+        *,
+        images_dir: Path,
+        image_files: tuple[str, ...] | None,
+        checkpoint: Checkpoint,
+        retry_failed: bool,
+    ) -> None:
+        self._images_dir = images_dir
+        self._image_files = image_files
+        self._checkpoint = checkpoint
+        self._retry_failed = retry_failed
+        self._reading = ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="semart-vectors-read")
+        self._writing = ThreadPoolExecutor(
+            1, thread_name_prefix="semart-vectors-write"
+        )  # one writer, in order
+        self._bar = ProgressBar(0, shown=False)
+        self._under_way: dict[bytes, _Image] = {}
+        self._to_save: list[Done | Failed] = []
+        self._not_saved_yet: dict[bytes, Vector] = {}
+        self._started_at = monotonic()
+        self._ended_at: float | None = None
+        self.total = self.embedded = self.already_done = self.failed = self.calls = self.retries = 0
+
+    def report(self) -> JobReport:
+        """Say what was done so far."""
+        return JobReport(
+            total=self.total,
+            embedded=self.embedded,
+            already_done=self.already_done,
+            failed=self.failed,
+            calls=self.calls,
+            retries=self.retries,
+            elapsed_s=(self._ended_at or monotonic()) - self._started_at,
+        )
+
+    async def open(self, closing: AsyncExitStack, *, make_checkpoint: bool) -> None:
+        """Count the images, and open the checkpoint until `closing` ends."""
+        for threads in (self._reading, self._writing):
+            closing.callback(threads.shutdown, wait=False, cancel_futures=True)
+        self.total = await _in_thread(self._reading, lambda: sum(1 for _ in self._names()))
+        if make_checkpoint or self._checkpoint.exists():
+            await _in_thread(self._writing, self._checkpoint.open)
+            closing.push_async_callback(_in_thread, self._writing, self._checkpoint.close)
+
+    async def plan(self) -> JobPlan:
+        """Look every image up, and do no more."""
+        to_do = 0
+        async for _ in self._pending():
+            to_do += 1
+        return JobPlan(total=self.total, already_done=self.already_done, failed=self.failed, to_do=to_do)
+
+    async def embed(self, embedder: Embedder, closing: AsyncExitStack, *, show_progress: bool | None) -> None:
+        """Do what there is to do."""
+        await _in_thread(self._writing, self._checkpoint.note_images_asked_for, self.total)
+        self._bar = closing.enter_context(ProgressBar(self.total, shown=show_progress))
+        try:
+            async with (
+                OutcomeStream(self._pending(), self._load, width=_READ_AHEAD) as images,
+                embedder.stream_images(self._unpaid(images)) as outcomes,
+            ):
+                try:
+                    await self._collect(outcomes)
+                except asyncio.CancelledError:
+                    outcomes.stop()
+                    await self._collect(outcomes)
+                    raise
+        finally:
+            await self._save()
+            self._ended_at = monotonic()
+
+    async def _pending(self) -> AsyncIterator[str]:
+        """Find the images that an earlier run has neither done nor given up."""
+        names, seen = iter(self._names()), 0
+        while chunk := await _in_thread(self._reading, lambda: list(islice(names, _NAMES_AT_A_TIME))):
+            pending, already_done, failed = await _in_thread(self._reading, self._look_up, chunk)
+            self.already_done += already_done
+            self.failed += failed
+            self._bar.skipped(already_done + failed)
+            for name in pending:
+                yield name
+            seen += len(chunk)
+        self.total = seen  # files may have come or gone since they were counted
+
+    def _names(self) -> Iterable[str]:
+        return walk_images(self._images_dir) if self._image_files is None else self._image_files
+
+    def _look_up(self, names: list[str]) -> tuple[list[str], int, int]:
+        """Return those of `names` to embed, and how many of the others are done, and have failed."""
+        pending: list[str] = []
+        already_done = failed = 0
+        for name in names:
+            done, failure = self._checkpoint.done(name), self._checkpoint.failure(name)
+            if done is not None and self._fingerprint(name) in (done.file_fingerprint, _NO_FILE):
+                already_done += 1
+            elif failure is None or self._retry_failed or self._fingerprint(name) != failure.file_fingerprint:
+                pending.append(name)
+            else:
+                failed += 1
+        return pending, already_done, failed
+
+    def _fingerprint(self, name: str) -> int:
+        try:
+            return fingerprint_of(os.stat(self._path(name)))  # noqa: PTH116 - a million times
+        except (OSError, ValueError):
+            return _NO_FILE
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._images_dir, name)  # noqa: PTH118 - a million times
+
+    async def _load(self, name: str, _: Worker) -> LoadedImage | Failed:
+        return await _in_thread(self._reading, self._read, name)
+
+    def _read(self, name: str) -> LoadedImage | Failed:
+        try:
+            if not _is_utf8(name):
+                raise UnreadableImageError("its name is not valid UTF-8: rename it")
+            return load_file(self._path(name), source=name)
+        except ItemError as error:
+            fingerprint = self._fingerprint(name)
+            return _failed(name.encode("utf-8", "backslashreplace").decode(), fingerprint, error)
+
+    async def _unpaid(self, images: AsyncIterable[LoadedImage | Failed]) -> AsyncIterator[LoadedImage]:
+        """Let those images pass whose content was never paid for, and settle the others here."""
+        async for loaded in images:
+            if isinstance(loaded, Failed):
+                self._settle(loaded)
+                continue
+            image = _Image(str(loaded.source), loaded.sha256, loaded.fingerprint)
+            before = self._checkpoint.done(image.image_file)
+            if before is not None and before.content_sha256 == image.content_sha256:
+                self.already_done += 1  # the file was touched or copied, but holds what it held
+                self._bar.skipped(1)
+            elif (vector := await self._paid_for(image.content_sha256)) is not None:
+                self._settle(_done(image, vector))
+            elif (first := self._under_way.get(image.content_sha256)) is not None:
+                first.twins.append(image)
+            else:
+                self._under_way[image.content_sha256] = image
+                yield replace(loaded, source=image)
+
+    async def _paid_for(self, content_sha256: bytes) -> Vector | None:
+        if (vector := self._not_saved_yet.get(content_sha256)) is not None:
+            return vector
+        twin = self._checkpoint.done_with_content(content_sha256)
+        return None if twin is None else await _in_thread(self._writing, self._checkpoint.vector, twin)
+
+    async def _collect(self, outcomes: OutcomeStream[Outcome]) -> None:
+        """Take outcomes until there are no more, and save them several times a second."""
+        clock = asyncio.get_running_loop().time
+        save_at = clock() + _SAVE_EVERY_S
+        while True:
+            try:
+                async with asyncio.timeout_at(save_at) as limit:
+                    self._take(await anext(outcomes))
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+            if clock() >= save_at:
+                await self._save()
+                save_at = clock() + _SAVE_EVERY_S
+
+    def _take(self, outcome: Outcome) -> None:
+        """Settle an image, and the others of its content, by what the service answered."""
+        image = outcome.source
+        assert isinstance(image, _Image)  # noqa: S101 - `_unpaid` put it there
+        del self._under_way[image.content_sha256]
+        match outcome:
+            case Embedding(vector=vector, attempts=attempts):
+                self._not_saved_yet[image.content_sha256] = vector
+                for each in (image, *image.twins):
+                    self._settle(_done(each, vector))
+            case EmbeddingFailure(error=error):
+                attempts = error.attempts
+                for each in (image, *image.twins):
+                    self._settle(_failed(each.image_file, each.file_fingerprint, error))
+            case _:
+                assert_never(outcome)
+        self.calls += attempts
+        self.retries += max(attempts - 1, 0)
+
+    def _settle(self, entry: Done | Failed) -> None:
+        self._to_save.append(entry)
+        if isinstance(entry, Done):
+            self.embedded += 1
+            self._bar.done(1)
+        else:
+            self.failed += 1
+            self._bar.failed(1)
+
+    async def _save(self) -> None:
+        """Make what is settled durable."""
+        if not self._to_save:
+            return
+        entries, self._to_save = self._to_save, []
+        await _in_thread(self._writing, self._checkpoint.record, entries)
+        for entry in entries:
+            if isinstance(entry, Done):
+                self._not_saved_yet.pop(entry.content_sha256, None)
+
+
+_NO_FILE = 0
+"""The fingerprint of a file that is not there."""
+
+
+async def _in_thread(threads: Executor, work: Callable[..., ResultT], *args: object) -> ResultT:
+    """Run blocking work in a thread; a cancellation takes effect when it is finished, not in its middle."""
+    future = asyncio.get_running_loop().run_in_executor(threads, work, *args)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await future
+        raise
+
+
+def _each_once(image_files: Iterable[str] | None) -> tuple[str, ...] | None:
+    return None if image_files is None else tuple(dict.fromkeys(image_files))
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _done(image: _Image, vector: Vector) -> Done:
+    return Done(image.image_file, vector, image.content_sha256, image.file_fingerprint)
+
+
+def _failed(image_file: str, fingerprint: int, error: ItemError) -> Failed:
+    return Failed(image_file, type(error).__name__, str(error), error.attempts, fingerprint)
