@@ -12,11 +12,15 @@ from semart_vectors.errors import ConfigurationError
 
 _logger = logging.getLogger("semart_vectors")
 
-_SHARE_OF_LIMIT = 0.992
-"""What is left keeps calls apart that the way to the service pushes together: 8 ms in a second's window."""
+_SHARE_OF_LIMIT = 0.99
+"""What is left keeps calls apart that the way to the service pushes together: 10 ms in a second's window."""
 
 _CATCH_UP_S = 0.002
 """A timer that fires late may make up for as much; without it a fast rate loses a fifth to late timers."""
+
+
+_FIRST_CALL_S = 0.025
+"""The first call opens a connection and arrives late; the second would catch up with it."""
 
 
 class Gate:
@@ -36,6 +40,7 @@ class Gate:
             bucket = 1 + _CATCH_UP_S * rate
             self._limiter = AsyncLimiter(bucket, bucket / rate)
         self._open_at = 0.0
+        self._passed_any = False
         self._throttled_in_a_row = 0
 
     async def pass_through(self) -> None:
@@ -45,10 +50,11 @@ class Gate:
             if self._limiter is not None:
                 await self._limiter.acquire()
             if (pause_s := self._open_at - loop.time()) <= 0:
-                return
-            await asyncio.sleep(
-                pause_s
-            )  # then from the start: it may have grown, and the rate holds after it
+                break
+            await asyncio.sleep(pause_s)  # then from the start: it may have grown, the rate holds on
+        if self._limiter is not None and not self._passed_any:
+            self._passed_any = True
+            self._open_at = loop.time() + self._limiter.time_period + _FIRST_CALL_S
 
     def pause(self, seconds: float) -> None:
         """Let nothing through for `seconds`; a shorter pause never ends a longer one."""

@@ -212,10 +212,6 @@ class Checkpoint:
         with self._closing:
             self._publish()
 
-    def exists(self) -> bool:
-        """Whether the directory is a checkpoint already."""
-        return (self.directory / "_checkpoint.json").exists()
-
     def done(self, image_file: str) -> Known | None:
         """Return what is known of an image that has its vector."""
         return self._done.get(image_file)
@@ -403,6 +399,11 @@ class Checkpoint:
             ],
             schema=VECTOR_SCHEMA,
         )
+
+
+def is_checkpoint(directory: str | os.PathLike[str]) -> bool:
+    """Whether a directory is a checkpoint."""
+    return Path(directory, "_checkpoint.json").exists()
 
 
 def read_status(directory: str | os.PathLike[str]) -> CheckpointStatus:

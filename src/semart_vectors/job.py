@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, assert_never
 
 from semart_vectors._service import MODEL_VERSION
 from semart_vectors._window import OutcomeStream, Worker
-from semart_vectors.checkpoint import Checkpoint, Done, Failed
+from semart_vectors.checkpoint import Checkpoint, Done, Failed, is_checkpoint
 from semart_vectors.errors import ItemError, UnreadableImageError
 from semart_vectors.images import LoadedImage, fingerprint_of, load_file, walk_images
 from semart_vectors.progress import ProgressBar
@@ -221,7 +221,7 @@ class _Run:
         for threads in (self._reading, self._writing):
             closing.callback(threads.shutdown, wait=False, cancel_futures=True)
         self.total = await _in_thread(self._reading, lambda: sum(1 for _ in self._names()))
-        if make_checkpoint or self._checkpoint.exists():
+        if make_checkpoint or is_checkpoint(self._checkpoint.directory):
             await _in_thread(self._writing, self._checkpoint.open)
             closing.push_async_callback(_in_thread, self._writing, self._checkpoint.close)
 

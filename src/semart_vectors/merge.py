@@ -1,8 +1,7 @@
 """Put vectors and metadata together, row by row, and say what is missing on either side.
 
-Both sides may be in any order, so the vectors are scattered to their places in a nameless scratch file beside
-the output and read back from its start: memory never holds them all, at the price of 4 KiB of disk for each
-while the merge runs.
+Both sides may be in any order, so the vectors are first sorted roughly into a nameless scratch file beside
+the output: memory never holds them all, at the price of 4 KiB of disk for each while the merge runs.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import orjson
@@ -37,7 +36,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    _Block: TypeAlias = tuple[Any, NDArray[np.float32]]  # rows of a table, and as many vectors
+
 _BLOCK_ROWS = 4096
+_SHELF_ROWS = 4 * _BLOCK_ROWS  # 64 MB of vectors, in memory one shelf at a time
 _VECTOR_BYTES = DIMENSION * 4
 _VECTOR_TYPE = pa.list_(pa.float32(), DIMENSION)
 _COLUMNS = ("image_file", "vector", "model_version")
@@ -77,19 +79,19 @@ def merge_vectors(
     parts = _list_parts(folder)
 
     with disk_errors(output), tempfile.TemporaryFile(dir=output.parent) as scratch:
-        found, strangers, model_version = _scatter(parts, names, scratch.fileno())
-        rows = np.flatnonzero(found)
-        if not len(rows):
+        slots, strangers, model_version = _scatter(parts, names, scratch.fileno())
+        rows = int(np.count_nonzero(slots >= 0))
+        if not rows:
             raise MetadataError(
                 f"no name of the metadata has a vector: the metadata has {names[0]!r}, the checkpoint "
                 f"{strangers[0]!r}; are the names relative to the same folder?"
             )
         write = _write_tab if tab else _write_parquet
         with write_aside(output) as aside:
-            write(aside, table.schema, _gather(table, rows, scratch), model_version)
+            write(aside, table.schema, _gather(table, slots, scratch), model_version)
     return MergeReport(
-        rows=len(rows),
-        without_vector=tuple(names[row] for row in np.flatnonzero(~found)),
+        rows=rows,
+        without_vector=tuple(names[row] for row in np.flatnonzero(slots < 0)),
         without_metadata=tuple(strangers),
     )
 
@@ -132,12 +134,18 @@ def _no_vectors(folder: Path) -> CheckpointError:
     )
 
 
-def _scatter(parts: list[Path], names: list[str], scratch: int) -> tuple[NDArray[np.bool_], list[str], str]:
-    """Write each vector to the place in `scratch` that its name has in `names`.
+def _scatter(parts: list[Path], names: list[str], scratch: int) -> tuple[NDArray[np.int64], list[str], str]:
+    """Write each vector to `scratch`, into the shelf that the row of its name belongs to.
+
+    A shelf has room for the vectors of so many rows in succession and is filled in the order they come: a
+    block of vectors needs one write for each shelf, not one for each vector.
 
     Returns:
-        Which names have a vector, the sorted names of vectors that are not among them, the model version.
+        The slot in `scratch` of each name's vector, or -1; the sorted names of vectors that are not among
+        `names`; the model version.
     """
+    slots = np.full(len(names), -1, dtype=np.int64)
+    free = np.arange(0, len(names), _SHELF_ROWS)  # the next free slot of each shelf
     places = {name: place for place, name in enumerate(names)}
     owners = [-1] * len(names)  # the part that holds the vector of each place
     models: dict[str, Path] = {}
@@ -163,13 +171,17 @@ def _scatter(parts: list[Path], names: list[str], scratch: int) -> tuple[NDArray
                 raise CheckpointMismatchError(f"vectors of different models do not compare: {told}")
             order = np.argsort(rows)
             order = order[rows[order] < len(names)]
-            for run in _runs(rows[order]):
-                chosen = order[run]
-                _write_at(scratch, vectors[chosen], int(rows[chosen[0]]) * _VECTOR_BYTES)
+            shelves = rows[order] // _SHELF_ROWS
+            for shelf in np.unique(shelves):
+                chosen = order[shelves == shelf]
+                first = int(free[shelf])
+                free[shelf] += len(chosen)
+                slots[rows[chosen]] = np.arange(first, free[shelf])
+                _write_at(scratch, vectors[chosen], first * _VECTOR_BYTES)
     if not models:
         raise _no_vectors(parts[0].parent)
     strangers = sorted(name for name, place in places.items() if place >= len(names))
-    return np.array(owners[: len(names)]) >= 0, strangers, next(iter(models))
+    return slots, strangers, next(iter(models))
 
 
 def _read_part(part: Path) -> Iterator[tuple[list[str], NDArray[np.float32], list[str]]]:
@@ -222,26 +234,18 @@ def _reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _gather(
-    table: Any, rows: NDArray[np.intp], scratch: IO[bytes]
-) -> Iterator[tuple[Any, NDArray[np.float32]]]:
-    """Yield the chosen rows of the table with their vectors, block by block."""
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        block = rows[start : start + _BLOCK_ROWS]
-        # The slice comes first: `take` copies whole columns to pick from them.
-        texts = table.slice(block[0], block[-1] - block[0] + 1).take(pa.array(block - block[0]))
-        vectors = np.empty((len(block), DIMENSION), dtype=np.float32)
-        for run in _runs(block):
-            scratch.seek(int(block[run.start]) * _VECTOR_BYTES)
-            scratch.readinto(vectors[run])  # type: ignore[attr-defined]  # a buffered file has it; IO does not say so
-        yield texts, vectors
-
-
-def _runs(rows: NDArray[np.int64]) -> Iterator[slice]:
-    """Yield the stretches of `rows`, which ascend, that go up in steps of one."""
-    if len(rows):
-        edges = [0, *(np.flatnonzero(np.diff(rows) != 1) + 1).tolist(), len(rows)]
-        yield from map(slice, edges[:-1], edges[1:])
+def _gather(table: Any, slots: NDArray[np.int64], scratch: IO[bytes]) -> Iterator[_Block]:
+    """Yield the rows that have a vector with their vectors, shelf by shelf and block by block."""
+    for start in range(0, len(slots), _SHELF_ROWS):
+        filled = slots[start : start + _SHELF_ROWS] - start
+        rows = np.flatnonzero(filled >= 0)
+        shelf = np.empty((len(rows), DIMENSION), dtype=np.float32)
+        scratch.seek(start * _VECTOR_BYTES)
+        scratch.readinto(shelf)  # type: ignore[attr-defined]  # a buffered file has it; IO does not say so
+        for block in (rows[at : at + _BLOCK_ROWS] for at in range(0, len(rows), _BLOCK_ROWS)):
+            # The slice comes first: `take` copies whole columns to pick from them.
+            texts = table.slice(start, _SHELF_ROWS).take(pa.array(block))
+            yield texts, shelf[filled[block]]
 
 
 def _write_at(descriptor: int, vectors: NDArray[np.float32], offset: int) -> None:
@@ -251,9 +255,7 @@ def _write_at(descriptor: int, vectors: NDArray[np.float32], offset: int) -> Non
         data, offset = data[written:], offset + written
 
 
-def _write_parquet(
-    path: Path, schema: Any, blocks: Iterator[tuple[Any, NDArray[np.float32]]], model_version: str
-) -> None:
+def _write_parquet(path: Path, schema: Any, blocks: Iterator[_Block], model_version: str) -> None:
     texts = [field.name for field in schema]
     schema = pa.schema(
         [*schema, ("vector", _VECTOR_TYPE), ("model_version", pa.string())],
@@ -283,7 +285,7 @@ def _write_parquet(
 def _write_tab(
     path: Path,
     schema: Any,
-    blocks: Iterator[tuple[Any, NDArray[np.float32]]],
+    blocks: Iterator[_Block],
     model_version: str,  # noqa: ARG001  # the tutorial's form has no place for it
 ) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:

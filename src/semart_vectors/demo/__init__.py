@@ -1,0 +1,1 @@
+"""A small museum of invented paintings, and the story that is told with it."""

@@ -1,0 +1,116 @@
+"""The main job from the first step to the last, on a made-up collection and the emulated service."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+import pandas as pd
+
+from semart_vectors.checkpoint import is_checkpoint
+from semart_vectors.demo.sample import make_sample
+from semart_vectors.embedder import AsyncVisionEmbedder
+from semart_vectors.emulator import Emulator
+from semart_vectors.job import EmbeddingJob
+from semart_vectors.merge import merge_vectors
+from semart_vectors.pictures import Panel, SheetRow, contact_sheet
+from semart_vectors.semart import clean_semart, write_metadata
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from semart_vectors.records import JobReport
+
+RATE = 25.0
+"""Calls a second that the emulated resource allows, and that we keep to."""
+
+LATENCY_S = 0.2
+"""About what a call to the real service takes at its best."""
+
+NEIGHBOURS = 5
+
+
+async def run_demo(directory: Path) -> None:
+    """Clean, embed, be interrupted, resume, merge, and draw what stands near what; say so line by line."""
+    metadata, checkpoint = directory / "metadata.parquet", directory / "embeddings"
+    paintings, sheet = directory / "paintings.parquet", directory / "neighbours.png"
+    if is_checkpoint(checkpoint):  # of an earlier demo: begin the story anew
+        shutil.rmtree(checkpoint)
+
+    _say("1. A collection in the form of SemArt, painted on the spot")
+    sample = await asyncio.to_thread(make_sample, directory / "SemArt")
+    _tell(f"{sample.n_images} paintings and {sample.n_rows} rows in three tables: {sample.directory}")
+
+    _say("2. Clean the tables as the SemArt tutorial does")
+    table = await asyncio.to_thread(clean_semart, sample.directory)
+    await asyncio.to_thread(write_metadata, table, metadata)
+    _tell(f"{len(table)} paintings by {table['author'].nunique()} artists are left: {metadata}")
+
+    _say(f"3. Embed them at {RATE:g} calls a second, on a local stand-in of Azure AI Vision")
+    async with Emulator(requests_per_second=RATE, latency_s=LATENCY_S) as emulator:
+        async with AsyncVisionEmbedder(emulator.endpoint, "any key", requests_per_second=RATE) as embedder:
+            job = EmbeddingJob(
+                embedder,
+                sample.images_dir,
+                checkpoint=checkpoint,
+                image_files=table["image_file"],
+                progress=True,
+            )
+            first = await _run_halfway(job, len(table))
+            _tell(
+                f"stopped on purpose with {first.embedded} done; now the same job again, which goes on there"
+            )
+            second = await job.run()
+        refused = sum(call.status != 200 for call in emulator.calls)  # noqa: PLR2004 - the status is its own name
+        _tell(
+            f"{second.already_done} were done, {second.embedded} followed, {second.failed} failed; "
+            f"{len(emulator.calls)} calls in all, {refused} of them refused"
+        )
+
+    _say("4. Put each vector beside its metadata")
+    merged = await asyncio.to_thread(merge_vectors, metadata, checkpoint, paintings)
+    _tell(f"{merged.rows} paintings with 1024 numbers each: {paintings}")
+
+    _say("5. Draw some paintings with those whose vectors are nearest")
+    await asyncio.to_thread(_draw_neighbours, paintings, sample.images_dir, sheet)
+    _tell(f"look at {sheet}")
+
+
+async def _run_halfway(job: EmbeddingJob, total: int) -> JobReport:
+    """Run a job and interrupt it in the middle, as Ctrl-C would."""
+    try:
+        async with asyncio.timeout(total / RATE / 2):
+            return await job.run()
+    except TimeoutError:
+        return job.report
+
+
+def _draw_neighbours(paintings: Path, images_dir: Path, sheet: Path) -> None:
+    """Draw the first painting of each type beside its nearest neighbours by cosine."""
+    table = pd.read_parquet(paintings)
+    vectors = np.stack(table["vector"].to_list())
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    def panel(row: int, score: float | None = None) -> Panel:
+        painting = table.iloc[row]
+        detail = f"{painting['author']} · {painting['type']}"
+        return Panel(images_dir / painting["image_file"], painting["title"], detail, score)
+
+    rows = []
+    for query in table.drop_duplicates("type").index:
+        scores = vectors @ vectors[query]
+        scores[query] = -np.inf
+        nearest = np.argsort(-scores, kind="stable")[:NEIGHBOURS]
+        rows.append(SheetRow(panel(query), [panel(row, float(scores[row])) for row in nearest]))
+    contact_sheet(rows, sheet, title="Paintings and their nearest neighbours")
+
+
+def _say(headline: str) -> None:
+    click.secho(headline, bold=True)
+
+
+def _tell(line: str) -> None:
+    click.echo(f"   {line}")

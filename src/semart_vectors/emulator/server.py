@@ -1,0 +1,145 @@
+"""The emulator on a real port, inside the running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.lifespan.off import LifespanOff
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from semart_vectors.emulator.app import Service, Settings, create_app
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from semart_vectors.emulator.ledger import Call
+
+HOST = "127.0.0.1"
+KEEP_ALIVE_S = 75
+"""Longer than any client of a test pauses, so that no connection closes under a request."""
+GRACE_S = 0.2
+"""How long leaving waits for calls under way."""
+
+
+class Emulator:
+    """Serve the emulated resource on a loopback port for the length of an ``async with`` block.
+
+    It runs in the caller's event loop, installs no signal handlers and works once.
+
+    Args:
+        port: the port; 0 takes a free one.
+        key: the only good key; with None every key that is not empty is good.
+        requests_per_second: the rate that all calls share; with None there is no limit.
+        latency_s: the least time from a request to its answer.
+        retry_after: whether a 429 carries a ``Retry-After`` header.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        key: str | None = None,
+        requests_per_second: float | None = None,
+        latency_s: float = 0.0,
+        retry_after: bool = True,
+    ) -> None:
+        self._service = Service(
+            Settings(
+                key=key, requests_per_second=requests_per_second, latency_s=latency_s, retry_after=retry_after
+            )
+        )
+        self._port = port
+        self._server: uvicorn.Server | None = None
+
+    def __repr__(self) -> str:
+        return f"Emulator({self.endpoint if self._server else 'not started'})"
+
+    @property
+    def endpoint(self) -> str:
+        """Where to send calls: ``http://127.0.0.1:PORT``."""
+        if self._server is None:
+            raise RuntimeError("an Emulator has no endpoint before its `async with` block")
+        return f"http://{HOST}:{self._port}"
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls so far in the order they were decided; of very many, the last 100,000."""
+        return list(self._service.ledger.calls)
+
+    async def __aenter__(self) -> Self:
+        """Open the port and begin to answer.
+
+        Raises:
+            OSError: the port is taken, or may not be used.
+        """
+        if self._server is not None:
+            raise RuntimeError("an Emulator works once: make a new one")
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((HOST, self._port))
+            self._server = await _start(self._service, listener)
+        except BaseException:
+            # A cancellation may come when the loop already listens.
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
+            raise
+        self._port = listener.getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Take no more calls, answer those under way without their latency, and close the port."""
+        if self._server is not None:
+            self._service.closing.set()
+            await _stop(self._server)
+
+
+async def _start(service: Service, listener: socket.socket) -> uvicorn.Server:
+    """Begin to serve without a task of our own.
+
+    `uvicorn.Server.serve` adds signal handlers and a tick ten times a second for a ``Date`` header;
+    the first is the caller's business and the application writes the second itself.
+    """
+    config = uvicorn.Config(
+        create_app(service),
+        http=HttpToolsProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = LifespanOff(config)
+    await server.startup(sockets=[listener])
+    return server
+
+
+async def _stop(server: uvicorn.Server) -> None:
+    """Close every connection: the idle ones at once, the others when they are answered or out of time."""
+    state = server.server_state
+    for listening in server.servers:
+        listening.close()
+    try:
+        for connection in list(state.connections):
+            connection.shutdown()
+        if state.tasks:
+            await asyncio.wait(set(state.tasks), timeout=GRACE_S)
+    finally:
+        for connection in list(state.connections):
+            connection.transport.abort()
+        # A transport closes its socket in the next turn of the loop, which may be the last.
+        await asyncio.sleep(0)
+    # What is left has lost its connection; only a picture being decoded can keep it.
+    if state.tasks:
+        await asyncio.wait(set(state.tasks))
