@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
-
-import anyio
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -88,6 +87,9 @@ class OutcomeStream(Generic[OutcomeT]):
         self._work: Callable[[Any, Worker], Awaitable[OutcomeT]] = work
         self._workers = [Worker() for _ in range(width)]
         self._running = width
+        self._outcomes: deque[OutcomeT] = deque()
+        self._room = asyncio.Semaphore(width)
+        self._news = asyncio.Event()
         self._turn = asyncio.Lock()  # a generator cannot be advanced by two at once
         self._group = asyncio.TaskGroup()
         self._error: Exception | None = None
@@ -96,7 +98,6 @@ class OutcomeStream(Generic[OutcomeT]):
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
-        self._send, self._receive = anyio.create_memory_object_stream[OutcomeT](len(self._workers))
         for worker in self._workers:
             task = self._group.create_task(self._run(worker))
             task.add_done_callback(self._ended)  # runs also for a task that is cancelled before it begins
@@ -107,27 +108,28 @@ class OutcomeStream(Generic[OutcomeT]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._cancel()
-        with self._receive:
-            if isinstance(error, Exception):  # the group would wrap it in an exception group
-                kind = error = trace = None
-            try:
-                await self._group.__aexit__(kind, error, trace)
-            finally:
-                if hasattr(self._source, "aclose"):
-                    await self._source.aclose()
+        if isinstance(error, Exception):  # the group would wrap it in an exception group
+            kind = error = trace = None
+        try:
+            await self._group.__aexit__(kind, error, trace)
+        finally:
+            if hasattr(self._source, "aclose"):
+                await self._source.aclose()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> OutcomeT:
-        try:
-            return await self._receive.receive()
-        except anyio.EndOfStream:
-            pass
-        if self._error is None:
-            raise StopAsyncIteration
-        error, self._error = self._error, None
-        raise error
+        # An outcome leaves the queue only when nothing can interrupt its way to the caller any more: a memory
+        # stream of anyio loses what it has just handed over when asyncio itself cancels the receiver.
+        while not self._outcomes:
+            if self._running == 0:
+                self._raise_error()
+                raise StopAsyncIteration
+            self._news.clear()
+            await self._news.wait()
+        self._room.release()
+        return self._outcomes.popleft()
 
     def stop(self) -> None:
         """Start nothing new, and end the iteration when the calls under way are answered.
@@ -140,6 +142,11 @@ class OutcomeStream(Generic[OutcomeT]):
         for worker in self._workers:
             worker.stop()
         self._deadline = asyncio.get_running_loop().call_later(DRAIN_S, self._cancel)
+
+    def _raise_error(self) -> None:
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     def _cancel(self) -> None:
         self._stopping = True
@@ -158,7 +165,9 @@ class OutcomeStream(Generic[OutcomeT]):
                         return
                 outcome = await self._work(item, worker)
                 with worker.paying():
-                    await self._send.send(outcome)
+                    await self._room.acquire()
+                self._outcomes.append(outcome)
+                self._news.set()
                 worker.go_on()
         except StoppedError:
             return
@@ -168,8 +177,7 @@ class OutcomeStream(Generic[OutcomeT]):
 
     def _ended(self, _: asyncio.Task[None]) -> None:
         self._running -= 1
-        if self._running == 0:
-            self._send.close()
+        self._news.set()
 
 
 def as_async(items: Iterable[ItemT] | AsyncIterable[ItemT]) -> AsyncIterator[ItemT]:

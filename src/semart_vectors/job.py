@@ -221,7 +221,8 @@ class _Run:
         for threads in (self._reading, self._writing):
             closing.callback(threads.shutdown, wait=False, cancel_futures=True)
         self.total = await _in_thread(self._reading, lambda: sum(1 for _ in self._names()))
-        if make_checkpoint or is_checkpoint(self._checkpoint.directory):
+        exists = await _in_thread(self._writing, is_checkpoint, self._checkpoint.directory)
+        if exists or make_checkpoint:
             await _in_thread(self._writing, self._checkpoint.open)
             closing.push_async_callback(_in_thread, self._writing, self._checkpoint.close)
 
@@ -367,10 +368,10 @@ class _Run:
         self._to_save.append(entry)
         if isinstance(entry, Done):
             self.embedded += 1
-            self._bar.done(1)
+            self._bar.done()
         else:
             self.failed += 1
-            self._bar.failed(1)
+            self._bar.failed()
 
     async def _save(self) -> None:
         """Make what is settled durable."""

@@ -12,24 +12,27 @@ if TYPE_CHECKING:
 
 _TERMINAL_S = 0.1
 _LOG_S = 5.0
-"""Between two lines where stderr is a file: a log wants fewer."""
+"""Between two states of the line where stderr is a file: a log wants fewer."""
 
 
 class ProgressBar:
     """A line on stderr while a ``with`` block lasts."""
 
     def __init__(self, total: int, *, shown: bool | None) -> None:
-        """Describe the line; `shown` None shows it on a terminal only."""
-        self._bar = tqdm(
-            total=total,
-            disable=None if shown is None else not shown,
-            unit="img",
-            desc="embedding",
-            mininterval=_TERMINAL_S if sys.stderr.isatty() else _LOG_S,
-            smoothing=0.02,  # steady against single calls, quick enough to show a pause
-            dynamic_ncols=True,
-        )
+        """Describe the line; with `shown` None it shows on a terminal only."""
+        on_terminal = sys.stderr.isatty()
         self._failed = 0
+        self._bar: tqdm[None] | None = None
+        if shown or (shown is None and on_terminal):
+            self._bar = tqdm(
+                total=total,
+                unit="img",
+                desc="embedding",
+                mininterval=_TERMINAL_S if on_terminal else _LOG_S,
+                smoothing=0.02,  # steady against single calls, quick enough to show a pause
+                dynamic_ncols=True,
+            )
+            self._bar.set_postfix(failed=0)
 
     def __enter__(self) -> Self:
         return self
@@ -37,22 +40,25 @@ class ProgressBar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def skipped(self, count: int) -> None:
-        """Count images that earlier runs have done; they say nothing about the rate."""
-        if count and not self._bar.disable:
+        """Count images that an earlier run settled; they say nothing about this one's rate."""
+        if count and self._bar is not None:
             self._bar.initial += count
             self._bar.last_print_n += count
             self._bar.n += count
             self._bar.refresh()
 
-    def done(self, count: int) -> None:
-        """Count images that got their vector."""
-        self._bar.update(count)
+    def done(self) -> None:
+        """Count an image that got its vector."""
+        if self._bar is not None:
+            self._bar.update()
 
-    def failed(self, count: int) -> None:
-        """Count images that got none."""
-        self._failed += count
-        self._bar.set_postfix(failed=self._failed, refresh=False)
-        self._bar.update(count)
+    def failed(self) -> None:
+        """Count an image that got none."""
+        if self._bar is not None:
+            self._failed += 1
+            self._bar.set_postfix(failed=self._failed, refresh=False)
+            self._bar.update()

@@ -8,7 +8,7 @@ the canvas and the varnish come last. Each motif is one function of its canvas a
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
@@ -38,7 +38,7 @@ _FRUIT = ("#c23b22", "#d9822b", "#e3b93c", "#8ca23a", "#6d2a44", "#d76a55", "#4f
 _WOOD, _SHADOW, _IRON = "#4a3220", "#140d0a", "#8f979c"
 
 
-@cache
+@lru_cache(maxsize=1024)
 def _rgb(colour: _Colour) -> tuple[int, int, int]:
     r, g, b = ImageColor.getrgb(colour)[:3] if isinstance(colour, str) else colour
     return r, g, b

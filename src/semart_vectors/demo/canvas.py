@@ -1,0 +1,227 @@
+"""Colours, a canvas to lay them on, and the finish that makes a drawing look painted.
+
+A canvas is one unit high: x runs from 0 to its `width`, y from 0 at the top to 1. Shapes are written in hundredths
+of that, as "x y, x y, …"; a final "|" adds the mirror image, so that half a vase is enough.
+"""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import numpy as np
+from PIL import Image, ImageColor, ImageDraw, ImageFilter, ImageOps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+_T = TypeVar("_T")
+_RGB: TypeAlias = tuple[int, int, int]
+_Spots: TypeAlias = "NDArray[np.float64]"
+Colour: TypeAlias = str | _RGB
+Spot: TypeAlias = tuple[float, float]
+Path: TypeAlias = "str | Sequence[Spot] | _Spots"
+
+_SCALE = 2  # a picture is painted twice too large and reduced at the end
+_GLOW = (
+    Image.radial_gradient("L").reduce(4).point([round(255 * max(0, 1 - v / 178) ** 1.5) for v in range(256)])
+)
+
+
+@lru_cache(maxsize=1024)
+def _rgb(colour: Colour) -> _RGB:
+    red, green, blue = ImageColor.getrgb(colour)[:3] if isinstance(colour, str) else colour
+    return red, green, blue
+
+
+def mix(one: Colour, other: Colour, share: float) -> _RGB:
+    """Return `one` with a share of `other` in it."""
+    red, green, blue = (int(a + (b - a) * share) for a, b in zip(_rgb(one), _rgb(other), strict=True))
+    return red, green, blue
+
+
+def dark(colour: Colour, share: float = 0.45) -> _RGB:
+    """Return a colour in the shade."""
+    return mix(colour, "#1a1210", share)
+
+
+def light(colour: Colour, share: float = 0.4) -> _RGB:
+    """Return a colour in the sun."""
+    return mix(colour, "#fff4d8", share)
+
+
+@cache
+def _read(path: str) -> _Spots:
+    spots = np.array([float(v) for v in path.strip("|").replace(",", " ").split()]).reshape(-1, 2) / 100
+    return np.concatenate([spots, spots[::-1] * (-1, 1)]) if path.endswith("|") else spots
+
+
+def _rounded(spots: _Spots, *, closed: bool) -> _Spots:
+    """Cut the corners of a path three times (Chaikin), which leaves a soft curve."""
+    for _ in range(3):
+        ahead = np.roll(spots, -1, axis=0)
+        cut = np.stack([0.75 * spots + 0.25 * ahead, 0.25 * spots + 0.75 * ahead], axis=1).reshape(-1, 2)
+        spots = cut if closed else np.concatenate([spots[:1], cut[:-2], spots[-1:]])
+    return spots
+
+
+def around(n: int, start: float = 0.0, end: float | None = None) -> Iterator[Spot]:
+    """Return n directions as (cosine, sine), all the way round unless there is an end."""
+    turns = np.linspace(start, start + 2 * np.pi if end is None else end, n, endpoint=False)
+    return zip(np.cos(turns).tolist(), np.sin(turns).tolist(), strict=True)
+
+
+class Canvas:
+    """A picture in the making, and the dice that decide what is left open."""
+
+    def __init__(self, width: int, height: int, rng: np.random.Generator) -> None:
+        self.image = Image.new("RGB", (width * _SCALE, height * _SCALE))
+        self.width = width / height
+        self.rng = rng
+        self.brush = True
+        self._draw = ImageDraw.Draw(self.image)
+        self._unit = height * _SCALE
+
+    def between(self, low: float, high: float) -> float:
+        """Return any number of a range."""
+        return low + (high - low) * self.rng.random()
+
+    def chance(self, share: float) -> bool:
+        """Return True in this share of all cases."""
+        return bool(self.rng.random() < share)
+
+    def pick(self, *options: _T) -> _T:
+        """Return one of the options."""
+        return options[int(self.rng.integers(len(options)))]
+
+    def some(self, options: Sequence[_T], n: int) -> list[_T]:
+        """Return n different ones of the options."""
+        return [options[int(i)] for i in self.rng.permutation(len(options))[:n]]
+
+    def _outline(self, path: Path, at: Spot, size: float, side: int) -> _Spots:
+        spots = _read(path) if isinstance(path, str) else np.asarray(path, dtype=np.float64)
+        return (spots * (size * side, size) + at) * self._unit
+
+    def shape(
+        self,
+        path: Path,
+        colour: Colour,
+        at: Spot = (0, 0),
+        size: float = 1,
+        *,
+        side: int = 1,
+        depth: float = 0,
+        soft: bool = True,
+    ) -> None:
+        """Fill a shape; `depth` lights it from the left, `soft` rounds its corners, side -1 mirrors it."""
+        outline = self._outline(path, at, size, side)
+        outline = _rounded(outline, closed=True) if soft else outline
+        corner = np.floor(outline.min(axis=0))
+        width, height = (np.ceil(outline.max(axis=0)) + 1 - corner).astype(int).tolist()
+        mask = Image.new("L", (width, height))
+        ImageDraw.Draw(mask).polygon((outline - corner).ravel().tolist(), fill=255)
+        tones = Image.fromarray(np.array([[light(colour, depth * 0.4), dark(colour, depth)]], dtype=np.uint8))
+        tones = tones.resize(mask.size, Image.Resampling.BILINEAR)
+        self.image.paste(tones, (int(corner[0]), int(corner[1])), mask)
+
+    def line(
+        self,
+        path: Path,
+        colour: Colour,
+        width: float,
+        at: Spot = (0, 0),
+        size: float = 1,
+        *,
+        side: int = 1,
+        soft: bool = True,
+    ) -> None:
+        """Draw a line, as wide as it is told whatever its size."""
+        outline = self._outline(path, at, size, side)
+        outline = _rounded(outline, closed=False) if soft else outline
+        self._draw.line(outline.ravel().tolist(), colour, max(1, round(width * self._unit)), joint="curve")
+
+    def box(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
+        """Fill an upright rectangle, a little darker on the right."""
+        corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+        self.shape(corners, colour, depth=0.4, soft=False)
+
+    def oval(self, at: Spot, rx: float, ry: float, colour: Colour) -> None:
+        """Fill an ellipse."""
+        (x, y), unit = at, self._unit
+        self._draw.ellipse([(x - rx) * unit, (y - ry) * unit, (x + rx) * unit, (y + ry) * unit], colour)
+
+    def ball(self, at: Spot, rx: float, ry: float, colour: Colour) -> None:
+        """Draw a round thing, lit from the upper left."""
+        rising = [mix(dark(colour, 0.5), colour, t / 7) for t in range(7)]
+        for i, tone in enumerate([*rising, *(light(colour, t * 0.09) for t in range(5))]):
+            t = i / 11
+            spot = (at[0] - rx * 0.3 * t, at[1] - ry * 0.32 * t)
+            self.oval(spot, rx * (1 - t * 0.92), ry * (1 - t * 0.92), tone)
+
+    def glow(self, at: Spot, rx: float, ry: float, colour: Colour, strength: float) -> None:
+        """Lay a soft light or, with a dark colour, a soft shadow."""
+        reach = np.array((rx, ry)) * 1.3
+        (left, top), (width, height) = (
+            np.rint(v * self._unit).astype(int).tolist() for v in (at - reach, 2 * reach)
+        )
+        mask = _GLOW.resize((max(2, width), max(2, height)), Image.Resampling.BILINEAR)
+        self.image.paste(_rgb(colour), (left, top), mask.point([round(v * strength) for v in range(256)]))
+
+    def wash(self, top: float, bottom: float, *colours: Colour) -> None:
+        """Fill a band across the picture, from the first colour down to the last."""
+        first, last = round(top * self._unit), round(bottom * self._unit)
+        ramp = Image.fromarray(np.array([[_rgb(colour)] for colour in colours], dtype=np.uint8))
+        self.image.paste(ramp.resize((self.image.width, last - first), Image.Resampling.BICUBIC), (0, first))
+
+    def reflect(self, y: float, tint: Colour) -> None:
+        """Repeat what is above y below it, upside down and tinted."""
+        above = self.image.crop((0, 0, self.image.width, round(y * self._unit)))
+        below = ImageOps.flip(above).resize((above.width, self._unit - above.height))
+        below = Image.blend(below.filter(ImageFilter.BoxBlur(2)), Image.new("RGB", below.size, tint), 0.4)
+        self.image.paste(below, (0, above.height))
+
+    def dabs(self, n: int, length: float, *, top: float = 0, bottom: float = 1, slope: float = 0) -> None:
+        """Go over what is there with short strokes of nearly the same colour."""
+        if not self.brush:
+            return
+        spots = self.rng.uniform((0, top), (self.width, bottom), (n, 2)) * self._unit
+        x, y = np.minimum(spots, np.array(self.image.size) - 1).astype(int).T
+        colours = np.asarray(self.image)[y, x] + self.rng.normal(0, 7, (n, 1)) * (1, 1, 0.7)
+        turns, reach = self.rng.normal(slope, 0.5, n), length * self._unit
+        strokes = np.stack([np.cos(turns), np.sin(turns)], axis=1) * reach
+        ends = np.concatenate([spots - strokes, spots + strokes], axis=1).tolist()
+        for end, colour in zip(ends, np.clip(colours, 0, 255).astype(int).tolist(), strict=True):
+            self._draw.line(end, tuple(colour), max(1, round(reach * 0.4)))
+
+    def to_drawing(self, paper: Colour, chalk: Colour) -> None:
+        """Turn what is there into a drawing: outlines, two layers of hatching, white in the lights."""
+        plain = ImageOps.autocontrast(self.image.convert("L"), cutoff=1)
+        blurred = (plain.filter(ImageFilter.GaussianBlur(radius)) for radius in (1.3, 4.7))
+        fine, broad = (np.asarray(image, dtype=np.float32) / 255 for image in blurred)
+        y, x = np.indices(fine.shape) / self._unit
+        slant = x + y + 0.01 * np.sin(9 * y)
+        off_centre = np.hypot(x / self.width - 0.5, y - 0.5) * 2 + 0.06 * np.sin(slant * 31)
+        hatching = (fine < 0.5) & (slant % 0.02 < 0.007) | (fine < 0.28) & ((x - y) % 0.022 < 0.007)
+        drawn = (fine - broad < -0.022) & (off_centre < 1.05) | hatching & (off_centre < 0.85)
+        heightened = (fine > 0.8) & (slant % 0.018 < 0.009) & (off_centre < 0.75)
+        self.wash(0, 1, light(paper, 0.2), paper, dark(paper, 0.08))
+        self.image.paste("#fbf6e8", mask=Image.fromarray(heightened * np.uint8(150)))
+        self.image.paste(_rgb(chalk), mask=Image.fromarray(drawn * np.uint8(215)))
+
+    def finished(self) -> Image.Image:
+        """Reduce to the final size, with the wobble of a hand, the weave of a canvas, and varnish."""
+        size, rng = self.image.size, self.rng
+        rough = rng.normal(0, 1.7, (2, self.image.height // 48 + 2, self.image.width // 48 + 2)).astype(
+            np.float32
+        )
+        wobble = [Image.fromarray(axis).resize(size, Image.Resampling.BICUBIC) for axis in rough]
+        spots = np.rint(np.indices(size[::-1]) + np.stack(wobble)).astype(int)
+        y, x = np.clip(spots, 0, np.array(size[::-1])[:, None, None] - 1)
+        small = np.asarray(Image.fromarray(np.asarray(self.image)[y, x]).reduce(_SCALE))
+        y, x = np.indices(small.shape[:2])
+        weave = (x % 2 + y % 2 - 1) * 1.5 + rng.normal(0, 3, x.shape)
+        edge = ((x / x.max() - 0.5) ** 2 + (y / y.max() - 0.5) ** 2) * 0.4
+        varnish = np.array([1.02, 0.99, 0.93]) * (1.04 - edge)[..., None]
+        return Image.fromarray(np.clip((small + weave[..., None]) * varnish, 0, 255).astype(np.uint8))

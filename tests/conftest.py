@@ -1,0 +1,37 @@
+"""Fixtures of many tests: a fake service, an embedder on it, and a guard against blocking the loop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+from fake_service import FakeService
+from helpers import QUICK
+from semart_vectors import AsyncVisionEmbedder
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+@pytest.fixture(autouse=True)
+def _nothing_blocks_the_loop() -> Iterator[BlockBuster]:
+    with blockbuster_ctx("semart_vectors") as guard:
+        yield guard
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[FakeService]:
+    """Serve good answers on loopback."""
+    async with FakeService() as fake:
+        yield fake
+
+
+@pytest.fixture
+async def embedder(service: FakeService) -> AsyncIterator[AsyncVisionEmbedder]:
+    """Open an embedder on the fake service, unpaced and quick to try again."""
+    async with AsyncVisionEmbedder(
+        service.endpoint, "a-key", requests_per_second=None, max_in_flight=8, retry=QUICK
+    ) as open_embedder:
+        yield open_embedder

@@ -1,0 +1,33 @@
+"""What many tests make or know: small pictures, the real data's place, quick retries."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from semart_vectors import RetryPolicy
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+"""Real photographs, vectors and tables; not part of the project, so tests skip where it is absent."""
+
+QUICK = RetryPolicy(base_s=0.001, throttled_base_s=0.001, cap_s=0.01, attempt_timeout_s=5)
+
+
+def jpeg(number: int, *, side_px: int = 32) -> bytes:
+    """Return a small JPEG that differs for each number."""
+    pixels = np.random.default_rng(number).integers(0, 256, (side_px, side_px, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG")
+    return file.getvalue()
+
+
+def make_images(folder: Path, count: int, *, first: int = 0) -> dict[str, bytes]:
+    """Write `count` different images to a folder, and return their bytes by name."""
+    images = {f"{number:05}-image.jpg": jpeg(number) for number in range(first, first + count)}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in images.items():
+        (folder / name).write_bytes(content)
+    return images

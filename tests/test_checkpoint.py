@@ -1,0 +1,216 @@
+"""`Checkpoint`: what was recorded stays, is found again, and is never taken for something else."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from fake_service import MODEL, vector_for
+from semart_vectors import checkpoint as checkpoint_module
+from semart_vectors.checkpoint import Checkpoint, Done, Failed, is_checkpoint, read_failures, read_status
+from semart_vectors.errors import (
+    CheckpointDamagedError,
+    CheckpointDiskError,
+    CheckpointInUseError,
+    CheckpointMismatchError,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def done(name: str, content: bytes | None = None, fingerprint: int = 1) -> Done:
+    """Make the record of an image that holds `content`, or its own name."""
+    content = name.encode() if content is None else content
+    return Done(name, vector_for(content), hashlib.sha256(content).digest(), fingerprint)
+
+
+def failed(name: str) -> Failed:
+    """Make the record of an image that failed."""
+    return Failed(name, "InvalidInputError", "it is empty", 0, 1)
+
+
+def open_checkpoint(directory: Path) -> Checkpoint:
+    """Name a checkpoint of the fake service's model."""
+    return Checkpoint(directory, model_version=MODEL)
+
+
+def read(directory: Path) -> dict[str, np.ndarray]:
+    """Read what any Parquet reader reads: the vectors by name, each name once."""
+    table = pd.read_parquet(directory / "vectors")
+    assert table["image_file"].is_unique
+    return dict(zip(table["image_file"], table["vector"], strict=True))
+
+
+def test_what_is_recorded_is_there_after_closing(tmp_path: Path) -> None:
+    """Pandas reads the vectors bit for bit, with the columns that others rely on."""
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done("a.jpg"), done("b/c.jpg")])
+    vectors = read(tmp_path)
+    assert list(vectors) == ["a.jpg", "b/c.jpg"]
+    np.testing.assert_array_equal(vectors["b/c.jpg"], vector_for(b"b/c.jpg"))
+    table = pd.read_parquet(tmp_path / "vectors")
+    assert table["model_version"].unique().tolist() == [MODEL]
+    assert table["content_sha256"][0] == hashlib.sha256(b"a.jpg").hexdigest()
+
+
+def test_a_new_checkpoint_reads_as_empty_tables(tmp_path: Path) -> None:
+    """A reader finds the right columns before the first image is done."""
+    with open_checkpoint(tmp_path):
+        assert list(pd.read_parquet(tmp_path / "vectors").columns)[:2] == ["image_file", "vector"]
+        assert list(pd.read_parquet(tmp_path / "failures.parquet").columns)[:4] == [
+            "image_file",
+            "error",
+            "message",
+            "attempts",
+        ]
+
+
+def test_what_was_recorded_survives_a_kill_before_it_is_published(tmp_path: Path) -> None:
+    """The journal alone brings it back, and the next opening publishes it."""
+    killed = open_checkpoint(tmp_path).open()
+    killed.record([done("a.jpg"), failed("b.jpg")])
+    killed._closing.close()  # the lock goes with the process; nothing is published
+    assert read(tmp_path) == {}
+    with open_checkpoint(tmp_path) as checkpoint:
+        assert checkpoint.done("a.jpg") is not None
+        assert checkpoint.failure("b.jpg") == failed("b.jpg")
+        assert list(read(tmp_path)) == ["a.jpg"]
+
+
+def test_a_kill_between_part_and_journal_leaves_each_image_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal whose records a part already holds adds nothing."""
+    killed = open_checkpoint(tmp_path).open()
+    killed.record([done("a.jpg"), done("b.jpg")])
+    with monkeypatch.context() as patch:
+        patch.setattr(killed._journal, "clear", lambda: None)
+        killed.close()
+    with open_checkpoint(tmp_path) as checkpoint:
+        assert set(read(tmp_path)) == {"a.jpg", "b.jpg"}
+        checkpoint.record([done("c.jpg")])
+    assert set(read(tmp_path)) == {"a.jpg", "b.jpg", "c.jpg"}
+
+
+def test_a_full_journal_becomes_a_part_during_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers see what is done while the job still runs."""
+    monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 10)
+    with open_checkpoint(tmp_path) as checkpoint:
+        for first in range(0, 25, 5):
+            checkpoint.record([done(f"{number}.jpg") for number in range(first, first + 5)])
+        assert len(read(tmp_path)) == 20
+    assert len(read(tmp_path)) == 25
+
+
+def test_a_later_record_replaces_an_earlier_one(tmp_path: Path) -> None:
+    """A changed image stands there once, with the vector of what it holds now."""
+    for content in (b"old", b"new"):
+        with open_checkpoint(tmp_path) as checkpoint:
+            checkpoint.record([done("a.jpg", content), done(f"{content!r}.jpg")])
+    vectors = read(tmp_path)
+    assert len(vectors) == 3
+    np.testing.assert_array_equal(vectors["a.jpg"], vector_for(b"new"))
+
+
+def test_an_image_is_done_or_failed_never_both(tmp_path: Path) -> None:
+    """Success takes a failure back, and a failure the vector of what the file held before."""
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([failed("a.jpg"), done("b.jpg")])
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done("a.jpg"), failed("b.jpg")])
+    assert list(read(tmp_path)) == ["a.jpg"]
+    assert [failure.image_file for failure in read_failures(tmp_path)] == ["b.jpg"]
+
+
+def test_a_vector_is_found_by_content_wherever_it_rests(tmp_path: Path) -> None:
+    """In the journal or in a part, under any of its names, and not after its image changed."""
+    content = hashlib.sha256(b"same").digest()
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done("a.jpg", b"same"), done("b.jpg", b"same")])
+        assert checkpoint.done_with_content(content) == "a.jpg"
+        np.testing.assert_array_equal(checkpoint.vector("a.jpg"), vector_for(b"same"))
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done("a.jpg", b"changed")])
+        assert checkpoint.done_with_content(content) == "b.jpg"
+        np.testing.assert_array_equal(checkpoint.vector("b.jpg"), vector_for(b"same"))
+        assert checkpoint.done_with_content(hashlib.sha256(b"other").digest()) is None
+
+
+def test_another_model_is_refused(tmp_path: Path) -> None:
+    """Vectors of two models do not compare, so they never share a checkpoint."""
+    with open_checkpoint(tmp_path):
+        pass
+    with pytest.raises(CheckpointMismatchError, match="2022-04-11"):
+        Checkpoint(tmp_path, model_version="2022-04-11").open()
+
+
+def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
+    """A folder of images given by mistake stays as it is."""
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    with pytest.raises(CheckpointMismatchError, match="no checkpoint"):
+        open_checkpoint(tmp_path).open()
+    assert not is_checkpoint(tmp_path)
+
+
+def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
+    """One process at a time; the lock ends with its holder."""
+    with open_checkpoint(tmp_path) as first:
+        with pytest.raises(CheckpointInUseError):
+            open_checkpoint(tmp_path).open()
+        first.record([done("a.jpg")])
+        assert read_status(tmp_path).in_use
+    with open_checkpoint(tmp_path) as second:
+        assert second.done("a.jpg") is not None
+
+
+@pytest.mark.parametrize("cut_bytes", [0, 30], ids=["changed", "cut"])
+def test_a_damaged_part_is_noticed_and_named(tmp_path: Path, cut_bytes: int) -> None:
+    """A cut or changed part stops the job with a sentence that says what to do."""
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done("a.jpg")])
+    part = tmp_path / "vectors" / "part-000001.parquet"
+    content = part.read_bytes()
+    part.write_bytes(content[:600] + bytes([content[600] ^ 1]) + content[601 : len(content) - cut_bytes])
+    with pytest.raises(CheckpointDamagedError, match=r"part-000001.*move it away"):
+        open_checkpoint(tmp_path).open().vector("a.jpg")
+
+
+def test_a_full_disk_costs_nothing_that_was_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a part cannot be written, the journal keeps what it would have held."""
+    checkpoint = open_checkpoint(tmp_path).open()
+    checkpoint.record([done("a.jpg")])
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", _no_space)
+        with pytest.raises(CheckpointDiskError, match="No space left"):
+            checkpoint.close()
+    with open_checkpoint(tmp_path):
+        assert list(read(tmp_path)) == ["a.jpg"]
+
+
+def _no_space(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_status_counts_what_is_only_in_the_journal_too(tmp_path: Path) -> None:
+    """How far a job is shows while it runs."""
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.note_images_asked_for(5)
+        checkpoint.record([done("a.jpg"), done("b.jpg"), failed("c.jpg")])
+        status = read_status(tmp_path)
+    assert (status.done, status.failed, status.asked_for, status.in_use) == (2, 1, 5, True)
+    assert not read_status(tmp_path).in_use
+
+
+def test_vectors_take_little_room(tmp_path: Path) -> None:
+    """float16 values, as the service's are, take less than half of their 4,096 bytes, losslessly."""
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record(done(f"{number}.jpg") for number in range(200))
+    assert (tmp_path / "vectors" / "part-000001.parquet").stat().st_size < 200 * 2300

@@ -1,0 +1,236 @@
+"""The command line as a user meets it: real processes, exit codes, one clear sentence."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+
+from fake_service import FakeService, Reply, error_reply, good_reply
+from helpers import make_images
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+async def start(
+    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None
+) -> asyncio.subprocess.Process:
+    """Start the command line in a folder, with no more of an environment than is given."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("VISION_")}
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "semart_vectors",
+        *map(str, arguments),
+        cwd=cwd,
+        env={**clean, **(env or {})},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def end(process: asyncio.subprocess.Process) -> Ran:
+    """Wait for a command, and check that it never shows a traceback."""
+    out, err = await process.communicate()
+    assert b"Traceback" not in err
+    return Ran(process.returncode or 0, out.decode(), err.decode())
+
+
+async def cli(*arguments: str | Path, cwd: Path, service: FakeService | None = None) -> Ran:
+    """Run a command to its end, on a service or on none."""
+    env = {} if service is None else {"VISION_ENDPOINT": service.endpoint, "VISION_KEY": "k"}
+    return await end(await start(*arguments, cwd=cwd, env=env))
+
+
+async def embed(cwd: Path, service: FakeService | None, *options: str) -> Ran:
+    """Run the embed command on the images in a folder."""
+    return await cli(
+        "embed",
+        "images",
+        "--checkpoint",
+        "ck",
+        "--requests-per-second=1000",
+        *options,
+        cwd=cwd,
+        service=service,
+    )
+
+
+async def test_embed_status_and_merge_from_a_folder_to_one_file(service: FakeService, tmp_path: Path) -> None:
+    """Results go to stdout, progress to stderr, and every step ends with 0."""
+    images = make_images(tmp_path / "images", 12)
+    rows = [f"{name}\ta title" for name in reversed(images)]
+    (tmp_path / "meta.csv").write_text("\n".join(["image_file\ttitle", *rows, "missing.jpg\tlost", ""]))
+    ran = await embed(tmp_path, service, "--json")
+    assert (ran.code, json.loads(ran.out)["embedded"]) == (0, 12)
+    assert "12/12" in ran.err
+    ran = await cli("status", "ck", "--json", cwd=tmp_path)
+    assert (ran.code, json.loads(ran.out)["done"]) == (0, 12)
+    ran = await cli("merge", "meta.csv", "ck", "-o", "all.parquet", cwd=tmp_path)
+    assert (ran.code, "12 paintings" in ran.out, "missing.jpg" in ran.err) == (0, True, True)
+    assert pd.read_parquet(tmp_path / "all.parquet")["image_file"].tolist() == list(reversed(images))
+
+
+async def test_some_failed_images_end_with_3_and_are_named(service: FakeService, tmp_path: Path) -> None:
+    """The others are done; --retry-failed tries the failed ones again."""
+    make_images(tmp_path / "images", 3)
+    (tmp_path / "images" / "empty.jpg").write_bytes(b"")
+    ran = await embed(tmp_path, service)
+    assert ran.code == 3
+    assert "empty.jpg: it is empty" in ran.err
+    assert "--retry-failed" in ran.err
+    assert (await embed(tmp_path, service, "--retry-failed")).code == 3
+    assert len(service.calls) == 3
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "says"),
+    [
+        (error_reply(401, "Access denied"), 4, "VISION_KEY"),
+        (error_reply(403, "Not allowed"), 4, "role"),
+        (error_reply(403, "Out of call volume quota."), 5, "quota"),
+        (error_reply(404, "Resource not found"), 2, "VISION_ENDPOINT"),
+    ],
+)
+async def test_what_concerns_the_run_stops_it_at_once(
+    service: FakeService, tmp_path: Path, reply: Reply, code: int, says: str
+) -> None:
+    """One sentence, the right exit code, few calls, and nothing marked as failed."""
+    make_images(tmp_path / "images", 100)
+    service.answer = lambda _: reply
+    ran = await embed(tmp_path, service, "--max-in-flight=4")
+    assert ran.code == code
+    assert says in ran.err.splitlines()[-1]
+    assert len(service.calls) <= 8
+    assert pd.read_parquet(tmp_path / "ck" / "failures.parquet").empty
+
+
+async def test_another_model_ends_with_6(service: FakeService, tmp_path: Path) -> None:
+    """In an answer, and in a checkpoint."""
+    make_images(tmp_path / "images", 2)
+    assert (await embed(tmp_path, service)).code == 0
+    ran = await embed(tmp_path, service, "--model-version=2022-04-11")
+    assert (ran.code, "2023-04-15" in ran.err) == (6, True)
+    make_images(tmp_path / "images", 3)
+    service.answer = lambda call: Reply(body=good_reply(call).body.replace(b"2023-04-15", b"2022-04-11"))
+    assert (await embed(tmp_path, service)).code == 6
+
+
+async def test_a_second_process_ends_with_7_and_no_call(tmp_path: Path) -> None:
+    """The first goes on undisturbed."""
+    make_images(tmp_path / "images", 100)
+    async with FakeService(latency_s=0.05) as service:
+        env = {"VISION_ENDPOINT": service.endpoint, "VISION_KEY": "k"}
+        arguments = ("embed", "images", "--checkpoint", "ck", "--requests-per-second=30")
+        first = await start(*arguments, cwd=tmp_path, env=env)
+        await service.calls_reach(1)
+        second = await cli(*arguments, cwd=tmp_path, service=service)
+        assert (second.code, "another process" in second.err) == (7, True)
+        assert (await end(first)).code == 0
+        assert len(service.calls) == 100
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_interrupting_ends_with_130_and_nothing_is_paid_again(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """What is under way is answered and recorded; the same command goes on."""
+    images = make_images(tmp_path / "images", 60)
+    async with FakeService(latency_s=0.2) as service:
+        env = {"VISION_ENDPOINT": service.endpoint, "VISION_KEY": "k"}
+        process = await start(
+            "embed", "images", "--checkpoint", "ck", "--requests-per-second=30", cwd=tmp_path, env=env
+        )
+        await service.calls_reach(15)
+        process.send_signal(number)
+        ran = await end(process)
+        assert (ran.code, "goes on" in ran.err) == (130, True)
+        assert (await embed(tmp_path, service)).code == 0
+        assert len(service.calls) == len(images)
+
+
+async def test_no_endpoint_is_said_in_one_sentence(tmp_path: Path) -> None:
+    """And no checkpoint is made."""
+    make_images(tmp_path / "images", 1)
+    ran = await embed(tmp_path, None)
+    assert (ran.code, len(ran.err.splitlines())) == (2, 1)
+    assert "VISION_ENDPOINT" in ran.err
+    assert not (tmp_path / "ck").exists()
+
+
+async def test_a_dotenv_file_in_the_working_directory_is_read(service: FakeService, tmp_path: Path) -> None:
+    """Endpoint and key may stand there."""
+    make_images(tmp_path / "images", 1)
+    (tmp_path / ".env").write_text(f"VISION_ENDPOINT={service.endpoint}/\nVISION_KEY='from a file'\n")
+    assert (await embed(tmp_path, None)).code == 0
+    assert service.calls[0].headers["ocp-apim-subscription-key"] == "from a file"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["embed", "nowhere", "--checkpoint", "ck"], "nowhere"),
+        (["embed", "images", "--checkpoint", "ck", "--metadata", "no.csv"], "no.csv"),
+        (["clean", "nowhere", "-o", "x.parquet"], "nowhere"),
+        (["merge", "bad.csv", "ck", "-o", "x.parquet"], "image_file"),
+        (["clean", "images"], "--output"),
+        (["embed", "images", "--checkpoint", "ck", "--requests-per-second=0"], "requests-per-second"),
+        (["fly"], "fly"),
+    ],
+)
+async def test_unusable_arguments_end_with_2_and_say_which(
+    service: FakeService, tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    """The sentence names what is wrong."""
+    make_images(tmp_path / "images", 1)
+    (tmp_path / "bad.csv").write_text("name\ttitle\na\tb\n")
+    ran = await cli(*arguments, cwd=tmp_path, service=service)
+    assert (ran.code, says in ran.err) == (2, True)
+    assert not service.calls
+
+
+async def test_a_dry_run_says_what_there_is_to_do(service: FakeService, tmp_path: Path) -> None:
+    """It needs no key, makes no call, and leaves nothing behind."""
+    make_images(tmp_path / "images", 30)
+    ran = await cli("embed", "images", "--checkpoint", "ck", "--dry-run", cwd=tmp_path)
+    assert ran.code == 0
+    assert "30 to do" in ran.out
+    assert not (tmp_path / "ck").exists()
+    assert not service.calls
+
+
+async def test_a_disk_that_refuses_ends_with_8(service: FakeService, tmp_path: Path) -> None:
+    """A checkpoint that cannot be made is noticed before the first call."""
+    make_images(tmp_path / "images", 3)
+    ran = await cli("embed", "images", "--checkpoint", "/proc/ck", cwd=tmp_path, service=service)
+    assert (ran.code, service.calls) == (8, [])
+    assert "cannot write /proc/ck" in ran.err
+
+
+async def test_help_names_every_command(tmp_path: Path) -> None:
+    """In the order in which a newcomer needs them."""
+    ran = await cli("--help", cwd=tmp_path)
+    commands = [line.split()[0] for line in ran.out.partition("Commands:")[2].splitlines() if line.strip()]
+    assert commands == ["demo", "clean", "embed", "status", "merge", "emulator"]
+    for command in commands:
+        assert (await cli(command, "--help", cwd=tmp_path)).code == 0

@@ -1,0 +1,340 @@
+"""`EmbeddingJob`: every image once, resumable at any moment, and the truth about each."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import httpx
+import numpy as np
+import pandas as pd
+import pytest
+
+from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
+from helpers import QUICK, jpeg, make_images
+from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, JobReport
+from semart_vectors.checkpoint import CheckpointStatus, Failed, read_failures, read_status
+from semart_vectors.errors import AuthenticationError, CheckpointInUseError, ConfigurationError
+from semart_vectors.job import plan_job
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def run(embedder: AsyncVisionEmbedder, folder: Path, *, retry_failed: bool = False) -> JobReport:
+    """Run a job over the images in `folder`, and check that its report adds up."""
+    job = EmbeddingJob(embedder, folder / "images", checkpoint=folder / "ck", retry_failed=retry_failed)
+    report = await job.run()
+    assert report.embedded + report.already_done + report.failed == report.total
+    return report
+
+
+async def status(folder: Path) -> CheckpointStatus:
+    """Tell how far the checkpoint is."""
+    return await asyncio.to_thread(read_status, folder / "ck")
+
+
+async def failures(folder: Path) -> list[Failed]:
+    """List what the checkpoint says has failed."""
+    return await asyncio.to_thread(read_failures, folder / "ck")
+
+
+def check_vectors(folder: Path, images: dict[str, bytes]) -> None:
+    """Check that exactly these images are done, each with its own vector, each once."""
+    table = pd.read_parquet(folder / "ck" / "vectors")
+    assert sorted(table["image_file"]) == sorted(images)
+    for name, vector in zip(table["image_file"], table["vector"], strict=True):
+        np.testing.assert_array_equal(vector, vector_for(images[name]))
+
+
+async def test_every_image_is_embedded_once_and_a_second_run_makes_no_call(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """Paths below the folder are relative and `/`-separated; other files are left alone."""
+    images = make_images(tmp_path / "images", 30)
+    below = make_images(tmp_path / "images" / "a" / "b", 5, first=30)
+    images |= {f"a/b/{name}": content for name, content in below.items()}
+    (tmp_path / "images" / "notes.txt").write_text("no image")
+    first = await run(embedder, tmp_path)
+    assert (first.total, first.embedded, first.calls, first.retries) == (35, 35, 35, 0)
+    check_vectors(tmp_path, images)
+    second = await run(embedder, tmp_path)
+    assert (second.total, second.already_done, second.calls) == (35, 35, 0)
+    assert Counter(service.paid) == Counter(images.values())
+
+
+async def test_a_new_image_is_the_only_one_embedded(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """A resumed job does what came since."""
+    images = make_images(tmp_path / "images", 5)
+    await run(embedder, tmp_path)
+    images |= make_images(tmp_path / "images", 1, first=5)
+    assert (await run(embedder, tmp_path)).embedded == 1
+    check_vectors(tmp_path, images)
+    assert len(service.calls) == 6
+
+
+async def test_a_changed_image_is_embedded_again(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """Content decides, even when size and modification time are as before."""
+    images = make_images(tmp_path / "images", 3)
+    name = next(iter(images))
+    await run(embedder, tmp_path)
+    before = (tmp_path / "images" / name).stat()
+    images[name] = images[name][:200] + bytes([images[name][200] ^ 1]) + images[name][201:]
+    (tmp_path / "images" / name).write_bytes(images[name])
+    os.utime(tmp_path / "images" / name, ns=(before.st_atime_ns, before.st_mtime_ns))
+    report = await run(embedder, tmp_path)
+    assert (report.embedded, report.already_done) == (1, 2)
+    check_vectors(tmp_path, images)
+    assert len(service.calls) == 4
+
+
+async def test_a_touched_or_copied_image_costs_nothing(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """A new time or a new disk is no new content."""
+    images = make_images(tmp_path / "images", 3)
+    await run(embedder, tmp_path)
+    shutil.move(tmp_path / "images", tmp_path / "old")
+    shutil.copytree(tmp_path / "old", tmp_path / "images", copy_function=shutil.copyfile)
+    report = await run(embedder, tmp_path)
+    assert (report.already_done, report.calls) == (3, 0)
+    check_vectors(tmp_path, images)
+    assert len(service.calls) == 3
+
+
+async def test_the_same_content_under_many_names_is_paid_for_once(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """In one run, in a later one, and after a rename."""
+    images = make_images(tmp_path / "images", 2)
+    content = jpeg(0)
+    twins = {f"twin-{number}.jpg": content for number in range(20)}
+    for name in twins:
+        (tmp_path / "images" / name).write_bytes(content)
+    await run(embedder, tmp_path)
+    assert len(service.calls) == 2
+    (tmp_path / "images" / "twin-0.jpg").rename(tmp_path / "images" / "renamed.jpg")
+    report = await run(embedder, tmp_path)
+    assert (report.embedded, report.calls) == (1, 0)
+    check_vectors(tmp_path, images | twins | {"renamed.jpg": content})
+
+
+async def test_a_failed_image_is_named_with_its_reason_and_left_until_asked(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """A plain run does not try it again; `retry_failed` does, and it alone."""
+    images = make_images(tmp_path / "images", 10)
+    bad = images["00003-image.jpg"]
+    service.answer = lambda call: error_reply(400, "bad image") if call.body == bad else good_reply(call)
+    assert (await run(embedder, tmp_path)).failed == 1
+    [failure] = await failures(tmp_path)
+    assert (failure.image_file, failure.error, failure.attempts) == (
+        "00003-image.jpg",
+        "InvalidInputError",
+        1,
+    )
+    assert "bad image" in failure.message
+    service.answer = good_reply
+    plain = await run(embedder, tmp_path)
+    assert (plain.failed, plain.calls) == (1, 0)
+    again = await run(embedder, tmp_path, retry_failed=True)
+    assert (again.embedded, again.calls, again.failed) == (1, 1, 0)
+    assert not await failures(tmp_path)
+    check_vectors(tmp_path, images)
+
+
+async def test_what_cannot_be_sent_costs_no_call_and_is_tried_when_mended(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """Empty, cut and foreign files fail here, each with its reason, until they change."""
+    images = make_images(tmp_path / "images", 4)
+    names = list(images)
+    for name, content in zip(names, [b"", jpeg(1)[:-100], b"<html>"], strict=False):
+        (tmp_path / "images" / name).write_bytes(content)
+    report = await run(embedder, tmp_path)
+    assert (report.embedded, report.failed, report.calls) == (1, 3, 1)
+    reasons = {failure.image_file: failure.message for failure in await failures(tmp_path)}
+    assert "empty" in reasons[names[0]]
+    assert "cut" in reasons[names[1]]
+    assert "not an image" in reasons[names[2]]
+    make_images(tmp_path / "images", 3)
+    assert (await run(embedder, tmp_path)).embedded == 3
+    check_vectors(tmp_path, images)
+    assert len(service.calls) == 4
+
+
+async def test_only_the_images_asked_for(embedder: AsyncVisionEmbedder, tmp_path: Path) -> None:
+    """A list of names is taken as it is; a missing one is a failure, a repeated one counts once."""
+    images = make_images(tmp_path / "images", 5)
+    names = [*list(images)[:2], "missing.jpg", next(iter(images))]
+    report = await EmbeddingJob(
+        embedder, tmp_path / "images", checkpoint=tmp_path / "ck", image_files=names
+    ).run()
+    assert (report.total, report.embedded, report.failed) == (3, 2, 1)
+    [failure] = await failures(tmp_path)
+    assert (failure.image_file, failure.error) == ("missing.jpg", "UnreadableImageError")
+
+
+async def test_a_refused_key_stops_the_run_and_keeps_what_was_paid_for(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """Nothing is called failed, nothing paid for is lost, and the next run finishes."""
+    images = make_images(tmp_path / "images", 60)
+
+    def answer(call: Call) -> Reply:
+        return good_reply(call) if len(service.calls) < 20 else error_reply(401)
+
+    service.answer = answer
+    with pytest.raises(AuthenticationError):
+        await run(embedder, tmp_path)
+    found = await status(tmp_path)
+    assert (found.done, found.failed) == (len(service.paid), 0)
+    assert len(service.calls) <= 21 + embedder.max_in_flight
+    service.answer = good_reply
+    await run(embedder, tmp_path)
+    check_vectors(tmp_path, images)
+    assert len(service.paid) == 60
+
+
+async def test_cancelling_loses_nothing_and_is_not_swallowed(tmp_path: Path) -> None:
+    """What is under way when a job is cancelled is answered, recorded, and not paid for again."""
+    images = make_images(tmp_path / "images", 60)
+    async with (
+        FakeService(latency_s=0.05) as service,
+        AsyncVisionEmbedder(
+            service.endpoint, "k", requests_per_second=None, max_in_flight=8, retry=QUICK
+        ) as embedder,
+    ):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.18):
+                await run(embedder, tmp_path)
+        paid = len(service.paid)
+        assert (await status(tmp_path)).done == paid
+        report = await run(embedder, tmp_path)
+        assert (report.already_done, report.embedded) == (paid, 60 - paid)
+    assert 0 < paid < 60
+    assert Counter(service.paid) == Counter(images.values())
+    check_vectors(tmp_path, images)
+
+
+@pytest.mark.timeout(120)
+async def test_a_kill_at_any_moment_loses_at_most_a_moment(tmp_path: Path) -> None:
+    """After ten kills the next run finishes; each kill costs what was under way and the last 0.25 s."""
+    images = make_images(tmp_path / "images", 400)
+    moments = random.Random(7)  # noqa: S311 - the same moments each time
+    rate, in_flight, kills = 60, 4, 10
+    async with FakeService(latency_s=0.02) as service:
+        for _ in range(kills):
+            process = await _embed(service, tmp_path, rate, in_flight)
+            await service.calls_reach(len(service.calls) + moments.randrange(5, 35))
+            process.kill()
+            assert await process.wait() == -signal.SIGKILL
+            await asyncio.to_thread(_check_files, tmp_path / "ck")
+        assert await (await _embed(service, tmp_path, 1000, in_flight)).wait() == 0
+    await asyncio.to_thread(check_vectors, tmp_path, images)
+    paid_again = len(service.paid) - len(images)
+    assert paid_again <= kills * (in_flight + 0.25 * rate)
+
+
+def _check_files(checkpoint: Path) -> None:
+    """Check that nothing under its final name is half a file, and that what is read is read in full."""
+    assert read_status(checkpoint).failed == 0
+    for table in (*checkpoint.glob("vectors/*.parquet"), checkpoint / "failures.parquet"):
+        pd.read_parquet(table)
+    assert pd.read_parquet(checkpoint / "vectors")["image_file"].is_unique
+
+
+async def _embed(service: FakeService, folder: Path, rate: int, in_flight: int) -> asyncio.subprocess.Process:
+    """Start the command line as a user would."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "semart_vectors",
+        "embed",
+        str(folder / "images"),
+        "--checkpoint",
+        str(folder / "ck"),
+        f"--requests-per-second={rate}",
+        f"--max-in-flight={in_flight}",
+        env={**os.environ, "VISION_ENDPOINT": service.endpoint, "VISION_KEY": "k"},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+
+
+async def test_two_jobs_never_write_to_one_checkpoint(tmp_path: Path) -> None:
+    """The second leaves at once and has made no call."""
+    make_images(tmp_path / "images", 3)
+    arrived, leave = asyncio.Event(), asyncio.Event()
+
+    async def answer(_: httpx.Request) -> httpx.Response:
+        arrived.set()
+        await leave.wait()
+        return httpx.Response(200, content=good_reply(Call(0, "/", {}, jpeg(0))).body)
+
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client,
+        _on(client) as embedder,
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(run(embedder, tmp_path))
+        await arrived.wait()
+        with pytest.raises(CheckpointInUseError):
+            await run(embedder, tmp_path)
+        leave.set()
+    assert (await status(tmp_path)).done == 3
+
+
+def _on(client: httpx.AsyncClient) -> AsyncVisionEmbedder:
+    return AsyncVisionEmbedder("https://a.example", "k", requests_per_second=None, http_client=client)
+
+
+async def test_a_missing_folder_is_said_before_anything_is_made(
+    embedder: AsyncVisionEmbedder, tmp_path: Path
+) -> None:
+    """A mistyped folder leaves no checkpoint behind."""
+    with pytest.raises(ConfigurationError, match="cannot list"):
+        await run(embedder, tmp_path)
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - a thread would tell no more
+
+
+async def test_a_plan_makes_no_call_and_no_checkpoint(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """It says what a run would find."""
+    make_images(tmp_path / "images", 4)
+    plan = await plan_job(tmp_path / "images", checkpoint=tmp_path / "ck")
+    assert (plan.total, plan.to_do) == (4, 4)
+    assert not (tmp_path / "ck").exists()
+    await run(embedder, tmp_path)
+    make_images(tmp_path / "images", 1, first=4)
+    plan = await plan_job(tmp_path / "images", checkpoint=tmp_path / "ck")
+    assert (plan.total, plan.already_done, plan.to_do) == (5, 4, 1)
+    assert len(service.calls) == 4
+
+
+async def test_a_job_takes_no_task_and_no_bytes_for_each_image(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """However many images: a bounded number of tasks."""
+    make_images(tmp_path / "images", 200)
+    most = 0
+
+    def answer(call: Call) -> Reply:
+        nonlocal most
+        most = max(most, len(asyncio.all_tasks()))
+        return good_reply(call)
+
+    service.answer = answer
+    await run(embedder, tmp_path)
+    assert most < 60

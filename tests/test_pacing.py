@@ -1,0 +1,235 @@
+"""The gate: its rate against three judges, and its pauses, on a clock of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from contextlib import suppress
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from virtual_clock import run_virtual
+
+from semart_vectors._pacing import Gate
+from semart_vectors.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+A_MINUTE_20 = 20 / 60
+RATES = (A_MINUTE_20, 1, 10, 20, 30, 300)
+
+
+def stated(rate: float) -> tuple[int, float]:
+    """Return the limit and the period in seconds in which the service states a rate."""
+    return (round(60 * rate), 60.0) if rate < 1 else (int(rate), 1.0)
+
+
+def sliding_window_refuses(times: list[float], limit: int, period_s: float) -> int:
+    """Count the calls that come when `limit` others lie less than a period back."""
+    return sum(later - first < period_s - 1e-9 for first, later in zip(times, times[limit:], strict=False))
+
+
+def fixed_window_refuses(times: list[float], limit: int, period_s: float) -> int:
+    """Count the calls beyond the limit in windows that begin at any of ten phases."""
+    worst = 0
+    for phase in range(10):
+        seen: dict[int, int] = {}
+        for time in times:
+            window = math.floor(time / period_s + phase / 10)
+            seen[window] = seen.get(window, 0) + 1
+        worst = max(worst, *(count - limit for count in seen.values()))
+    return worst
+
+
+def token_bucket_refuses(times: list[float], limit: int, period_s: float) -> int:
+    """Count the calls that find a bucket of `limit` tokens, refilled at the rate, empty."""
+    tokens, before, refused = float(limit), times[0], 0
+    for time in times:
+        tokens = min(limit, tokens + (time - before) * limit / period_s)
+        before = time
+        refused += tokens < 1
+        tokens -= tokens >= 1
+    return refused
+
+
+async def passes(gate: Gate, count: int, *, tasks: int = 16) -> list[float]:
+    """Let `tasks` tasks together pass a gate `count` times, and return when each passed."""
+    loop, times = asyncio.get_running_loop(), list[float]()
+
+    async def go() -> None:
+        while len(times) < count:
+            await gate.pass_through()
+            times.append(loop.time())
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(tasks):
+            group.create_task(go())
+    return times
+
+
+def late(seed: int) -> Callable[[], float]:
+    """Return timers' lateness, up to a millisecond, in seconds."""
+    generator = random.Random(seed)
+    return lambda: generator.uniform(0, 0.001)
+
+
+@pytest.mark.parametrize("lateness", [lambda: 0.0, late(1), late(2)], ids=["exact", "late", "late again"])
+@pytest.mark.parametrize("rate", RATES)
+def test_no_window_sees_more_than_the_limit_and_the_limit_is_used(
+    rate: float, lateness: Callable[[], float]
+) -> None:
+    """Three kinds of rate limits refuse nothing, and at least 98 % of what they allow is used."""
+    limit, period_s = stated(rate)
+    times = run_virtual(passes(Gate(rate), limit * 6 + 60), lateness=lateness)
+    assert sliding_window_refuses(times, limit, period_s) == 0
+    assert fixed_window_refuses(times, limit, period_s) <= 0
+    assert token_bucket_refuses(times, limit, period_s) == 0
+    steady = times[20:]
+    assert (len(steady) - 1) / (steady[-1] - steady[0]) >= 0.98 * rate
+
+
+def test_the_judges_notice_a_burst() -> None:
+    """A gate that lets twice the rate through for a second is found out by each of them."""
+    times = [number / 20 for number in range(60)]
+    assert sliding_window_refuses(times, 10, 1.0) > 0
+    assert fixed_window_refuses(times, 10, 1.0) > 0
+    assert token_bucket_refuses(times, 10, 1.0) > 0
+
+
+def test_twenty_a_minute_are_no_more_in_the_first_minute() -> None:
+    """The free tier's first minute holds no burst on top."""
+    times = run_virtual(passes(Gate(A_MINUTE_20), 60))
+    assert 19 <= sum(time < times[0] + 60 for time in times) <= 20
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_the_second_call_cannot_catch_up_with_the_first(rate: float) -> None:
+    """The first call opens a connection: what it takes to do so is left free behind it."""
+    first, second, *_ = run_virtual(passes(Gate(rate), 20))
+    assert second - first >= 1 / rate + 0.02
+
+
+@pytest.mark.parametrize("rate", [*RATES, None])
+def test_a_pause_stops_everybody(rate: float | None) -> None:
+    """Nobody passes before its end, neither those who wait already nor those who come."""
+
+    async def story() -> float:
+        gate = Gate(rate)
+        await gate.pass_through()
+        gate.pause(30)
+        return min(await passes(gate, 16))
+
+    assert 30 <= run_virtual(story()) <= 30 + 2 / (rate or math.inf)
+
+
+def test_a_shorter_pause_never_ends_a_longer_one() -> None:
+    """Of several pauses the one with the latest end holds, whichever was asked for last."""
+
+    async def story() -> float:
+        gate = Gate(None)
+        for seconds in (5, 20, 1):
+            gate.pause(seconds)
+        return min(await passes(gate, 4))
+
+    assert run_virtual(story()) == pytest.approx(20)
+
+
+def test_a_pause_that_grows_holds_those_who_wait_already() -> None:
+    """Who sleeps through a pause looks again before passing."""
+
+    async def story() -> float:
+        gate, loop = Gate(None), asyncio.get_running_loop()
+        gate.pause(2)
+        loop.call_later(1, gate.pause, 9)
+        return min(await passes(gate, 4))
+
+    assert run_virtual(story()) == pytest.approx(10)
+
+
+def test_a_cancelled_waiter_never_ends_a_pause() -> None:
+    """The pause belongs to the gate, not to who waits in it."""
+
+    async def story() -> float:
+        gate = Gate(10)
+        gate.pause(20)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(3):
+                await gate.pass_through()
+        return min(await passes(gate, 4))
+
+    assert run_virtual(story()) >= 20
+
+
+@pytest.mark.parametrize("rate", [1, 10, 300])
+def test_cancelled_waiters_hold_nobody_up(rate: float) -> None:
+    """Those who wait behind a cancelled one still pass at the rate."""
+
+    async def story() -> list[float]:
+        gate = Gate(rate)
+        async with asyncio.TaskGroup() as group:
+            waiting = [group.create_task(gate.pass_through()) for _ in range(50)]
+            await asyncio.sleep(1.5 / rate)
+            for task in waiting[::2]:
+                task.cancel()
+        return await passes(gate, 30)
+
+    times = run_virtual(story())
+    assert times[-1] <= (25 + 30 + 3) / (0.99 * rate) + 0.03
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_after_a_pause_the_rate_still_holds(rate: float) -> None:
+    """Those who waited through a pause do not leave it in a burst."""
+    limit, period_s = stated(rate)
+
+    async def story() -> list[float]:
+        gate, loop = Gate(rate), asyncio.get_running_loop()
+        for moment_s in (0.5, 40, 41):
+            loop.call_later(moment_s, gate.pause, 7)
+        return await passes(gate, int(60 * rate))
+
+    assert sliding_window_refuses(run_virtual(story()), limit, period_s) == 0
+
+
+def test_no_rate_never_waits() -> None:
+    """None turns pacing off."""
+    assert set(run_virtual(passes(Gate(None), 1000))) == {0.0}
+
+
+def test_a_gate_that_stood_idle_saves_nothing_up() -> None:
+    """After a quiet hour the calls come apart as ever."""
+
+    async def story() -> list[float]:
+        gate = Gate(10)
+        await passes(gate, 5)
+        await asyncio.sleep(3600)
+        return await passes(gate, 40)
+
+    times = run_virtual(story())
+    assert min(later - first for first, later in pairwise(times)) > 0.09
+
+
+def test_answers_429_of_one_pause_count_once() -> None:
+    """What was under way when a pause began belongs to it; the next one after its end counts anew."""
+
+    async def story() -> list[int]:
+        gate, counts = Gate(None), list[int]()
+        for _ in range(2):
+            counts.append(gate.throttled())
+            gate.pause(1)
+            counts.append(gate.throttled())
+            await asyncio.sleep(2)
+        gate.succeeded()
+        return [*counts, gate.throttled()]
+
+    assert run_virtual(story()) == [1, 1, 2, 2, 1]
+
+
+@pytest.mark.parametrize("rate", [0, -1, math.inf, math.nan])
+def test_a_rate_that_is_none_is_refused(rate: float) -> None:
+    """Zero, less, infinite and not a number are told apart from no rate at all."""
+    with pytest.raises(ConfigurationError, match="requests_per_second"):
+        Gate(rate)

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from PIL import Image, ImageFont
+
+from semart_vectors.errors import CheckpointDiskError
+from semart_vectors.pictures import Panel, SheetRow, _drawable, _opened, _shortened, contact_sheet
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def picture(
+    path: Path, size: tuple[int, int] = (60, 30), colour: tuple[int, int, int] = (192, 48, 32)
+) -> Path:
+    """Save a picture of one colour."""
+    Image.new("RGB", size, colour).save(path)
+    return path
+
+
+def test_sheet_holds_the_pictures_in_their_places(tmp_path: Path) -> None:
+    """The query stands left and its neighbours beside it, in the order they are given."""
+    colours = {"query": (200, 40, 30), "near": (30, 120, 60), "far": (40, 60, 160)}
+    query, near, far = (
+        Panel(picture(tmp_path / f"{name}.png", (50, 50), rgb), name) for name, rgb in colours.items()
+    )
+    contact_sheet([SheetRow(query, [near, far])], tmp_path / "sheet.png", title="Three colours")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.format == "PNG"
+        found = [sheet.getpixel((x, y)) for x in range(0, sheet.width, 9) for y in range(0, sheet.height, 9)]
+    assert list(dict.fromkeys(c for c in found if c in colours.values())) == list(colours.values())
+
+
+def test_sheet_is_drawn_without_rows(tmp_path: Path) -> None:
+    """Where nothing was found there is still a sheet with its headline."""
+    contact_sheet([], tmp_path / "sheet.png", title="Nothing")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width >= 960
+
+
+def test_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
+    """A sheet depends on its rows alone, and replaces the one that stood there."""
+    rows = [SheetRow(Panel(picture(tmp_path / "a.png"), "A", "B", 0.5), [])]
+    for name in ("one.png", "two.png", "one.png"):
+        contact_sheet(rows, tmp_path / name, title="T")
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def test_sheet_leaves_nothing_behind_when_it_cannot_be_written(tmp_path: Path) -> None:
+    """What the disk refuses is one of our errors, and no half of a PNG stays."""
+    with pytest.raises(CheckpointDiskError):
+        contact_sheet([], tmp_path / "absent" / "sheet.png", title="T")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "missing"), (b"", "not a readable image"), (b"\xff\xd8\xff\xe0 torn", "not a readable image")],
+)
+def test_cell_says_why_there_is_no_picture(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    """A missing or broken image costs its cell and not the sheet."""
+    path = tmp_path / "image.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    assert _opened(path, 100) == reason
+    contact_sheet([SheetRow(Panel(path, "?"), [Panel(path, "?", score=-0.1)])], tmp_path / "s.png", title="T")
+
+
+def test_torn_image_is_not_drawn(tmp_path: Path) -> None:
+    """A file that ends in the middle of its pixels has a good header and is refused all the same."""
+    path = tmp_path / "image.jpg"
+    Image.effect_noise((300, 300), 80).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    assert _opened(path, 100) == "not a readable image"
+
+
+def test_image_beyond_bounds_is_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image that would fill the memory is named as such."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    assert _opened(picture(tmp_path / "big.png", (50, 50)), 100) == "too large to draw"
+
+
+def test_picture_without_permission_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that may not be read is told apart from one that is broken."""
+
+    def refuse(_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Image, "open", refuse)
+    assert _opened(tmp_path / "image.jpg", 100) == "not allowed to read"
+
+
+@pytest.mark.parametrize(("size", "fitted"), [((60, 30), (100, 50)), ((300, 600), (50, 100))])
+def test_picture_keeps_its_proportions(
+    tmp_path: Path, size: tuple[int, int], fitted: tuple[int, int]
+) -> None:
+    """Each picture fills its cell in one direction and is never stretched."""
+    drawn = _opened(picture(tmp_path / "a.png", size), 100)
+    assert isinstance(drawn, Image.Image)
+    assert drawn.size == fitted
+
+
+def test_picture_is_turned_upright(tmp_path: Path) -> None:
+    """EXIF orientation is obeyed."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (60, 30)).save(tmp_path / "a.jpg", exif=exif)
+    drawn = _opened(tmp_path / "a.jpg", 100)
+    assert isinstance(drawn, Image.Image)
+    assert drawn.size == (50, 100)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
+def test_pictures_of_every_mode_are_drawn(tmp_path: Path, mode: str) -> None:
+    """Grey, indexed, transparent and printing colours all end on white paper as RGB."""
+    path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
+    Image.new(mode, (30, 30)).save(path)
+    drawn = _opened(path, 60)
+    assert isinstance(drawn, Image.Image)
+    assert drawn.mode == "RGB"
+    if mode == "RGBA":
+        assert drawn.getpixel((30, 30)) == (255, 255, 255)
+
+
+def test_long_text_ends_with_an_ellipsis() -> None:
+    """A text is cut to its cell at the last letter that fits."""
+    font = ImageFont.load_default(15)
+    assert _shortened("Short", font, 200) == "Short"
+    cut = _shortened("The Adoration of a Very Long Title " * 3, font, 200)
+    assert cut.endswith("…")
+    assert 150 < font.getlength(cut) <= 200
+    assert _shortened("Wide", font, 1) == "…"
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"),
+    [
+        ("Lužnice, Müller’s “é”", "Luznice, Muller’s “e”"),  # noqa: RUF001 - the apostrophe that SemArt has
+        ("26 × 33", "26 x 33"),  # noqa: RUF001 - the sign that SemArt has
+        ("two\nlines\tand a tab", "two lines and a tab"),
+        ("漢 \x07", "· ·"),
+    ],
+)
+def test_text_is_drawn_with_what_the_font_has(text: str, drawn: str) -> None:
+    """No box for an unknown letter, and no second line, ever shows in a caption."""
+    assert _drawable(text) == drawn
