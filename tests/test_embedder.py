@@ -28,7 +28,7 @@ from semart_vectors.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Iterator
     from pathlib import Path
 
 
@@ -96,7 +96,7 @@ async def test_a_stream_takes_an_async_iterable_of_any_length(embedder: AsyncVis
     """Images are taken as they are needed, and leaving early ends it."""
     taken = 0
 
-    async def endless() -> AsyncIterator[bytes]:
+    async def endless() -> AsyncGenerator[bytes, None]:
         nonlocal taken
         while True:
             taken += 1

@@ -10,10 +10,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
-from virtual_clock import run_virtual
 
 from semart_vectors._pacing import Gate
 from semart_vectors.errors import ConfigurationError
+from virtual_clock import run_virtual
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ async def passes(gate: Gate, count: int, *, tasks: int = 16) -> list[float]:
 
 def late(seed: int) -> Callable[[], float]:
     """Return timers' lateness, up to a millisecond, in seconds."""
-    generator = random.Random(seed)
+    generator = random.Random(seed)  # noqa: S311 - lateness is no secret
     return lambda: generator.uniform(0, 0.001)
 
 
@@ -87,7 +87,7 @@ def test_no_window_sees_more_than_the_limit_and_the_limit_is_used(
     assert sliding_window_refuses(times, limit, period_s) == 0
     assert fixed_window_refuses(times, limit, period_s) <= 0
     assert token_bucket_refuses(times, limit, period_s) == 0
-    steady = times[20:]
+    steady = [time for time in times if time > times[0] + 2]  # after the softer start
     assert (len(steady) - 1) / (steady[-1] - steady[0]) >= 0.98 * rate
 
 
@@ -105,11 +105,12 @@ def test_twenty_a_minute_are_no_more_in_the_first_minute() -> None:
     assert 19 <= sum(time < times[0] + 60 for time in times) <= 20
 
 
-@pytest.mark.parametrize("rate", RATES)
-def test_the_second_call_cannot_catch_up_with_the_first(rate: float) -> None:
-    """The first call opens a connection: what it takes to do so is left free behind it."""
-    first, second, *_ = run_virtual(passes(Gate(rate), 20))
-    assert second - first >= 1 / rate + 0.02
+@pytest.mark.parametrize("rate", [10, 20, 30, 300])
+def test_the_first_second_is_softer(rate: float) -> None:
+    """The first calls open connections and arrive late: those of the next second must not catch up with them."""
+    times = run_virtual(passes(Gate(rate), int(rate) * 2))
+    assert 0.85 * rate <= sum(time < times[0] + 1 for time in times) <= 0.92 * rate + 1
+    assert times[1] - times[0] > 1.05 / rate
 
 
 @pytest.mark.parametrize("rate", [*RATES, None])
@@ -122,7 +123,7 @@ def test_a_pause_stops_everybody(rate: float | None) -> None:
         gate.pause(30)
         return min(await passes(gate, 16))
 
-    assert 30 <= run_virtual(story()) <= 30 + 2 / (rate or math.inf)
+    assert 30 <= run_virtual(story()) <= 30.01 + 2 / (rate or math.inf)
 
 
 def test_a_shorter_pause_never_ends_a_longer_one() -> None:
@@ -134,7 +135,7 @@ def test_a_shorter_pause_never_ends_a_longer_one() -> None:
             gate.pause(seconds)
         return min(await passes(gate, 4))
 
-    assert run_virtual(story()) == pytest.approx(20)
+    assert run_virtual(story()) == pytest.approx(20, abs=0.01)
 
 
 def test_a_pause_that_grows_holds_those_who_wait_already() -> None:
@@ -146,7 +147,7 @@ def test_a_pause_that_grows_holds_those_who_wait_already() -> None:
         loop.call_later(1, gate.pause, 9)
         return min(await passes(gate, 4))
 
-    assert run_virtual(story()) == pytest.approx(10)
+    assert run_virtual(story()) == pytest.approx(10, abs=0.01)
 
 
 def test_a_cancelled_waiter_never_ends_a_pause() -> None:
@@ -176,8 +177,8 @@ def test_cancelled_waiters_hold_nobody_up(rate: float) -> None:
                 task.cancel()
         return await passes(gate, 30)
 
-    times = run_virtual(story())
-    assert times[-1] <= (25 + 30 + 3) / (0.99 * rate) + 0.03
+    sixteen_at_once = 16
+    assert run_virtual(story())[-1] <= (25 + 30 + sixteen_at_once) / (0.99 * rate) + 0.1 + 0.1 / rate
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -194,9 +195,28 @@ def test_after_a_pause_the_rate_still_holds(rate: float) -> None:
     assert sliding_window_refuses(run_virtual(story()), limit, period_s) == 0
 
 
+def test_attempts_pass_in_the_order_they_came() -> None:
+    """Nobody is overtaken, not even in a pause."""
+
+    async def story() -> list[int]:
+        gate, order = Gate(10), list[int]()
+        asyncio.get_running_loop().call_later(0.5, gate.pause, 3)
+
+        async def go(number: int) -> None:
+            await gate.pass_through()
+            order.append(number)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(20):
+                group.create_task(go(number))
+        return order
+
+    assert run_virtual(story()) == list(range(20))
+
+
 def test_no_rate_never_waits() -> None:
     """None turns pacing off."""
-    assert set(run_virtual(passes(Gate(None), 1000))) == {0.0}
+    assert max(run_virtual(passes(Gate(None), 1000))) < 0.01
 
 
 def test_a_gate_that_stood_idle_saves_nothing_up() -> None:

@@ -19,6 +19,9 @@ ResultT = TypeVar("ResultT")
 _PATIENCE_S = 2.0
 """Real seconds that a thread or a socket may take until something happens."""
 
+_A_TURN_S = 1e-6
+"""What a turn of the loop takes: a clock that stood still between jumps would never pass a rounding error."""
+
 
 class _Selector(selectors.SelectSelector):
     """Asks the loop how long to wait in earnest; the rest of the wait only moves the clock."""
@@ -32,7 +35,7 @@ class _Selector(selectors.SelectSelector):
 class VirtualClockLoop(asyncio.SelectorEventLoop):
     """Time starts at 0 and moves by jumps, each of them `lateness` seconds too long, as real timers are."""
 
-    def __init__(self, *, lateness: Callable[[], float] = lambda: 0.0, max_turns: int = 2_000_000) -> None:
+    def __init__(self, *, lateness: Callable[[], float] = lambda: 0.0, max_turns: int = 200_000) -> None:
         self._now_s, self._lateness, self._turns_left, self._jobs = 0.0, lateness, max_turns, 0
         self._waits = _Selector()
         self._waits.loop = self
@@ -55,6 +58,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
 
     def nothing_ready(self, timeout: float | None, wait: Callable[[float], Any]) -> Any:
         self._turns_left -= 1
+        self._now_s += _A_TURN_S
         if self._turns_left < 0:
             self._turns_left = 1_000  # for the tasks to be cancelled
             raise RuntimeError("the loop has turned too often: is it endless?")

@@ -19,12 +19,14 @@ _CATCH_UP_S = 0.002
 """A timer that fires late may make up for as much; without it a fast rate loses a fifth to late timers."""
 
 
-_FIRST_CALL_S = 0.025
-"""The first call opens a connection and arrives late; the second would catch up with it."""
+_SOFT_START_S = 1.0
+_SOFT_START_EXTRA = 0.1
+"""The first calls open connections and arrive late, so that those of the next second would catch up with
+them: for so many seconds each call waits for that share of a step longer."""
 
 
 class Gate:
-    """Lets attempts through one by one, at a steady rate, and none during a pause.
+    """Lets attempts through one by one in the order they came, at a steady rate, and none during a pause.
 
     `AsyncLimiter(rate, 1)` would let nearly twice the rate through in its first second: a full bucket and
     what leaks meanwhile. A bucket of a single call and a few milliseconds keeps every window within the rate.
@@ -39,22 +41,33 @@ class Gate:
             rate = _SHARE_OF_LIMIT * requests_per_second
             bucket = 1 + _CATCH_UP_S * rate
             self._limiter = AsyncLimiter(bucket, bucket / rate)
+            self._soft_step_s = (1 + _SOFT_START_EXTRA) / rate
+        self._turn = asyncio.Lock()
         self._open_at = 0.0
-        self._passed_any = False
+        self._settled_at: float | None = None
         self._throttled_in_a_row = 0
 
     async def pass_through(self) -> None:
         """Wait until the next attempt may be sent."""
-        loop = asyncio.get_running_loop()
-        while True:
-            if self._limiter is not None:
+        clock = asyncio.get_running_loop().time
+        if self._limiter is None:
+            await self._wait_until_open()
+            return
+        async with self._turn:
+            await self._wait_until_open()
+            await self._limiter.acquire()
+            while self._open_at > clock():  # a pause began meanwhile: the rate holds on after it
+                await self._wait_until_open()
                 await self._limiter.acquire()
-            if (pause_s := self._open_at - loop.time()) <= 0:
-                break
-            await asyncio.sleep(pause_s)  # then from the start: it may have grown, the rate holds on
-        if self._limiter is not None and not self._passed_any:
-            self._passed_any = True
-            self._open_at = loop.time() + self._limiter.time_period + _FIRST_CALL_S
+            if self._settled_at is None:
+                self._settled_at = clock() + _SOFT_START_S
+            if clock() < self._settled_at:
+                self._open_at = clock() + self._soft_step_s
+
+    async def _wait_until_open(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while (pause_s := self._open_at - clock()) > 0:  # noqa: ASYNC110 - a pause may grow while it lasts
+            await asyncio.sleep(pause_s)
 
     def pause(self, seconds: float) -> None:
         """Let nothing through for `seconds`; a shorter pause never ends a longer one."""

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
 
+    from numpy.typing import NDArray
+
 _logger = logging.getLogger("semart_vectors")
 
 FORMAT_VERSION = 1
@@ -296,7 +298,8 @@ class Checkpoint:
         # From the first moment on a reader finds the right columns, though no rows yet.
         self._vectors.mkdir(exist_ok=True)
         if not _parts(self.directory):
-            _write_part(self._vectors / "part-000000.parquet", self.directory, VECTOR_SCHEMA.empty_table())
+            empty = pa.Table.from_batches([], VECTOR_SCHEMA)
+            _write_part(self._vectors / "part-000000.parquet", self.directory, empty)
         if not (self.directory / "failures.parquet").exists():
             _write_failures(self.directory, {})
 
@@ -365,8 +368,9 @@ class Checkpoint:
         for part, stale in self._stale.items():
             path = self._vectors / part
             table = _read_part(path)
-            keep = [name not in stale for name in table["image_file"].to_pylist()]
-            _write_part(path, self.directory, table.filter(pa.array(keep)))
+            names = table["image_file"].to_pylist()
+            kept = table.take(_integers([row for row, name in enumerate(names) if name not in stale]))
+            _write_part(path, self.directory, kept)
             self._part_at_hand = None
         self._stale.clear()
         if self._unpublished:
@@ -388,17 +392,15 @@ class Checkpoint:
 
     def _unpublished_table(self) -> Any:
         entries = list(self._unpublished.values())
-        flat = pa.array(np.concatenate([entry.vector for entry in entries]))
-        return pa.table(
-            [
-                pa.array([entry.image_file for entry in entries]),
-                pa.FixedSizeListArray.from_arrays(flat, DIMENSION),
-                pa.array([self.model_version] * len(entries)),
-                pa.array([entry.content_sha256.hex() for entry in entries]),
-                pa.array([entry.file_fingerprint for entry in entries], pa.int64()),
-            ],
-            schema=VECTOR_SCHEMA,
-        )
+        flat = _numbers(pa.float32(), np.concatenate([entry.vector for entry in entries]))
+        columns = [
+            _texts([entry.image_file for entry in entries]),
+            pa.FixedSizeListArray.from_arrays(flat, DIMENSION),
+            _texts([self.model_version] * len(entries)),
+            _texts([entry.content_sha256.hex() for entry in entries]),
+            _integers([entry.file_fingerprint for entry in entries]),
+        ]
+        return pa.Table.from_arrays(columns, schema=VECTOR_SCHEMA)
 
 
 def is_checkpoint(directory: str | os.PathLike[str]) -> bool:
@@ -450,8 +452,7 @@ def read_failures(directory: Path) -> list[Failed]:
     path = directory / "failures.parquet"
     if not path.exists():
         return []
-    with _damage(path):
-        return [Failed(**row) for row in pq.read_table(path, page_checksum_verification=True).to_pylist()]
+    return [Failed(**row) for row in _read_part(path).to_pylist()]
 
 
 def _is_in_use(directory: Path) -> bool:
@@ -498,8 +499,9 @@ def _parts(directory: Path) -> list[Path]:
 
 
 def _read_part(path: Path, *, columns: list[str] | None = None) -> Any:
-    with _damage(path):
-        return pq.read_table(path, columns=columns, page_checksum_verification=True, partitioning=None)
+    # `pq.read_table` would import pandas, as `pa.array` does.
+    with _damage(path), pq.ParquetFile(path, page_checksum_verification=True) as part:
+        return part.read(columns)
 
 
 def _write_part(path: Path, directory: Path, table: Any) -> None:
@@ -512,9 +514,34 @@ def _write_part(path: Path, directory: Path, table: Any) -> None:
 
 
 def _write_failures(directory: Path, failed: dict[str, Failed]) -> None:
-    columns = {name: [getattr(failure, name) for failure in failed.values()] for name in FAILURE_SCHEMA.names}
+    failures = list(failed.values())
+    columns = [
+        _texts([failure.image_file for failure in failures]),
+        _texts([failure.error for failure in failures]),
+        _texts([failure.message for failure in failures]),
+        _integers([failure.attempts for failure in failures]),
+        _integers([failure.file_fingerprint for failure in failures]),
+    ]
     with write_aside(directory / "failures.parquet") as aside:
-        pq.write_table(pa.table(columns, schema=FAILURE_SCHEMA), aside, write_page_checksum=True)
+        table = pa.Table.from_arrays(columns, schema=FAILURE_SCHEMA)
+        pq.write_table(table, aside, write_page_checksum=True)
+
+
+# `pa.array` imports pandas to see whether it is handed a series: a third of a second before the first call.
+
+
+def _texts(values: list[str]) -> Any:
+    builder = pa.lib.StringBuilder()
+    builder.append_values(values)
+    return builder.finish()
+
+
+def _integers(values: list[int]) -> Any:
+    return _numbers(pa.int64(), np.array(values, dtype=np.int64))
+
+
+def _numbers(kind: Any, values: NDArray[Any]) -> Any:
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tqdm import tqdm
 
@@ -22,9 +22,9 @@ class ProgressBar:
         """Describe the line; with `shown` None it shows on a terminal only."""
         on_terminal = sys.stderr.isatty()
         self._failed = 0
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
         if shown or (shown is None and on_terminal):
-            self._bar = tqdm(
+            self._bar = bar = tqdm(
                 total=total,
                 unit="img",
                 desc="embedding",
@@ -32,7 +32,7 @@ class ProgressBar:
                 smoothing=0.02,  # steady against single calls, quick enough to show a pause
                 dynamic_ncols=True,
             )
-            self._bar.set_postfix(failed=0)
+            bar.set_postfix(failed=0)
 
     def __enter__(self) -> Self:
         return self

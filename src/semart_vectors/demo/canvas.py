@@ -1,8 +1,10 @@
 """Colours, a canvas to lay them on, and the finish that makes a drawing look painted.
 
-A canvas is one unit high: x runs from 0 to its `width`, y from 0 at the top to 1. Shapes are written in hundredths
-of that, as "x y, x y, …"; a final "|" adds the mirror image, so that half a vase is enough.
+A canvas is one unit high: x runs from 0 to its `width`, y from 0 at the top to 1. Paths are written in
+hundredths of that, as "x y, x y, …"; a final "|" adds the mirror image, so that half a vase is enough.
 """
+
+# ruff: noqa: PLR2004 - where a drawing is hatched is a matter of taste, and the number says all
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFilter, ImageOps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -25,9 +27,8 @@ Spot: TypeAlias = tuple[float, float]
 Path: TypeAlias = "str | Sequence[Spot] | _Spots"
 
 _SCALE = 2  # a picture is painted twice too large and reduced at the end
-_GLOW = (
-    Image.radial_gradient("L").reduce(4).point([round(255 * max(0, 1 - v / 178) ** 1.5) for v in range(256)])
-)
+_FALL = [round(255 * max(0, 1 - v / 178) ** 1.5) for v in range(256)]
+_GLOW = Image.radial_gradient("L").reduce(4).point(_FALL)  # ends softly, and at the edges
 
 
 @lru_cache(maxsize=1024)
@@ -67,10 +68,10 @@ def _rounded(spots: _Spots, *, closed: bool) -> _Spots:
     return spots
 
 
-def around(n: int, start: float = 0.0, end: float | None = None) -> Iterator[Spot]:
-    """Return n directions as (cosine, sine), all the way round unless there is an end."""
-    turns = np.linspace(start, start + 2 * np.pi if end is None else end, n, endpoint=False)
-    return zip(np.cos(turns).tolist(), np.sin(turns).tolist(), strict=True)
+def around(n: int, start: float = 0) -> list[Spot]:
+    """Return n directions, all the way round, as (cosine, sine)."""
+    turns = start + np.linspace(0, 2 * np.pi, n, endpoint=False)
+    return list(zip(np.cos(turns).tolist(), np.sin(turns).tolist(), strict=True))
 
 
 class Canvas:
@@ -85,7 +86,7 @@ class Canvas:
         self._unit = height * _SCALE
 
     def between(self, low: float, high: float) -> float:
-        """Return any number of a range."""
+        """Return a number of a range."""
         return low + (high - low) * self.rng.random()
 
     def chance(self, share: float) -> bool:
@@ -100,7 +101,7 @@ class Canvas:
         """Return n different ones of the options."""
         return [options[int(i)] for i in self.rng.permutation(len(options))[:n]]
 
-    def _outline(self, path: Path, at: Spot, size: float, side: int) -> _Spots:
+    def _place(self, path: Path, at: Spot, size: float, side: int = 1) -> _Spots:
         spots = _read(path) if isinstance(path, str) else np.asarray(path, dtype=np.float64)
         return (spots * (size * side, size) + at) * self._unit
 
@@ -111,13 +112,11 @@ class Canvas:
         at: Spot = (0, 0),
         size: float = 1,
         *,
-        side: int = 1,
         depth: float = 0,
         soft: bool = True,
     ) -> None:
-        """Fill a shape; `depth` lights it from the left, `soft` rounds its corners, side -1 mirrors it."""
-        outline = self._outline(path, at, size, side)
-        outline = _rounded(outline, closed=True) if soft else outline
+        """Fill a shape; `depth` lights it from the left, `soft` rounds its corners."""
+        outline = _rounded(self._place(path, at, size), closed=True) if soft else self._place(path, at, size)
         corner = np.floor(outline.min(axis=0))
         width, height = (np.ceil(outline.max(axis=0)) + 1 - corner).astype(int).tolist()
         mask = Image.new("L", (width, height))
@@ -127,19 +126,10 @@ class Canvas:
         self.image.paste(tones, (int(corner[0]), int(corner[1])), mask)
 
     def line(
-        self,
-        path: Path,
-        colour: Colour,
-        width: float,
-        at: Spot = (0, 0),
-        size: float = 1,
-        *,
-        side: int = 1,
-        soft: bool = True,
+        self, path: Path, colour: Colour, width: float, at: Spot = (0, 0), size: float = 1, *, side: int = 1
     ) -> None:
-        """Draw a line, as wide as it is told whatever its size."""
-        outline = self._outline(path, at, size, side)
-        outline = _rounded(outline, closed=False) if soft else outline
+        """Draw a line, as wide as told whatever its size; side -1 mirrors it."""
+        outline = _rounded(self._place(path, at, size, side), closed=False)
         self._draw.line(outline.ravel().tolist(), colour, max(1, round(width * self._unit)), joint="curve")
 
     def box(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
@@ -154,18 +144,14 @@ class Canvas:
 
     def ball(self, at: Spot, rx: float, ry: float, colour: Colour) -> None:
         """Draw a round thing, lit from the upper left."""
-        rising = [mix(dark(colour, 0.5), colour, t / 7) for t in range(7)]
-        for i, tone in enumerate([*rising, *(light(colour, t * 0.09) for t in range(5))]):
-            t = i / 11
-            spot = (at[0] - rx * 0.3 * t, at[1] - ry * 0.32 * t)
-            self.oval(spot, rx * (1 - t * 0.92), ry * (1 - t * 0.92), tone)
+        for t in np.linspace(0, 1, 12).tolist():
+            tone, shrink = light(dark(colour, 0.5 * (1 - t) ** 2), 0.4 * t**2), 1 - 0.92 * t
+            self.oval((at[0] - 0.3 * rx * t, at[1] - 0.32 * ry * t), rx * shrink, ry * shrink, tone)
 
     def glow(self, at: Spot, rx: float, ry: float, colour: Colour, strength: float) -> None:
         """Lay a soft light or, with a dark colour, a soft shadow."""
         reach = np.array((rx, ry)) * 1.3
-        (left, top), (width, height) = (
-            np.rint(v * self._unit).astype(int).tolist() for v in (at - reach, 2 * reach)
-        )
+        left, top, width, height = np.rint(np.append(at - reach, 2 * reach) * self._unit).astype(int).tolist()
         mask = _GLOW.resize((max(2, width), max(2, height)), Image.Resampling.BILINEAR)
         self.image.paste(_rgb(colour), (left, top), mask.point([round(v * strength) for v in range(256)]))
 
@@ -187,16 +173,19 @@ class Canvas:
         if not self.brush:
             return
         spots = self.rng.uniform((0, top), (self.width, bottom), (n, 2)) * self._unit
-        x, y = np.minimum(spots, np.array(self.image.size) - 1).astype(int).T
-        colours = np.asarray(self.image)[y, x] + self.rng.normal(0, 7, (n, 1)) * (1, 1, 0.7)
+        blurred = np.asarray(self.image.reduce(4))
+        x, y = (spots // 4).astype(int).T
+        colours = blurred[y, x] + self.rng.normal(0, 7, (n, 1)) * (1, 1, 0.7)
         turns, reach = self.rng.normal(slope, 0.5, n), length * self._unit
         strokes = np.stack([np.cos(turns), np.sin(turns)], axis=1) * reach
         ends = np.concatenate([spots - strokes, spots + strokes], axis=1).tolist()
         for end, colour in zip(ends, np.clip(colours, 0, 255).astype(int).tolist(), strict=True):
             self._draw.line(end, tuple(colour), max(1, round(reach * 0.4)))
 
-    def to_drawing(self, paper: Colour, chalk: Colour) -> None:
+    def to_drawing(self) -> None:
         """Turn what is there into a drawing: outlines, two layers of hatching, white in the lights."""
+        paper = self.pick("#e6d8b8", "#d9c4a0", "#b9c0bc", "#e8dfcc")
+        chalk = _rgb(self.pick("#6b3a22", "#9a4630", "#3a322c"))
         plain = ImageOps.autocontrast(self.image.convert("L"), cutoff=1)
         blurred = (plain.filter(ImageFilter.GaussianBlur(radius)) for radius in (1.3, 4.7))
         fine, broad = (np.asarray(image, dtype=np.float32) / 255 for image in blurred)
@@ -208,18 +197,18 @@ class Canvas:
         heightened = (fine > 0.8) & (slant % 0.018 < 0.009) & (off_centre < 0.75)
         self.wash(0, 1, light(paper, 0.2), paper, dark(paper, 0.08))
         self.image.paste("#fbf6e8", mask=Image.fromarray(heightened * np.uint8(150)))
-        self.image.paste(_rgb(chalk), mask=Image.fromarray(drawn * np.uint8(215)))
+        self.image.paste(chalk, mask=Image.fromarray(drawn * np.uint8(215)))
 
     def finished(self) -> Image.Image:
         """Reduce to the final size, with the wobble of a hand, the weave of a canvas, and varnish."""
-        size, rng = self.image.size, self.rng
-        rough = rng.normal(0, 1.7, (2, self.image.height // 48 + 2, self.image.width // 48 + 2)).astype(
-            np.float32
-        )
-        wobble = [Image.fromarray(axis).resize(size, Image.Resampling.BICUBIC) for axis in rough]
-        spots = np.rint(np.indices(size[::-1]) + np.stack(wobble)).astype(int)
-        y, x = np.clip(spots, 0, np.array(size[::-1])[:, None, None] - 1)
-        small = np.asarray(Image.fromarray(np.asarray(self.image)[y, x]).reduce(_SCALE))
+        pixels, rng = np.asarray(self.image), self.rng
+        height, width, _ = pixels.shape
+        rough = rng.normal(0, 1.7, (2, height // 48 + 2, width // 48 + 2)).astype(np.float32)
+        smooth = (Image.fromarray(axis).resize((width, height), Image.Resampling.BICUBIC) for axis in rough)
+        down, across = (np.asarray(axis).round().astype(int) for axis in smooth)
+        y, x = np.arange(height)[:, None] + down, np.arange(width) + across
+        moved = pixels[y.clip(0, height - 1), x.clip(0, width - 1)]
+        small = np.asarray(Image.fromarray(moved).reduce(_SCALE))
         y, x = np.indices(small.shape[:2])
         weave = (x % 2 + y % 2 - 1) * 1.5 + rng.normal(0, 3, x.shape)
         edge = ((x / x.max() - 0.5) ** 2 + (y / y.max() - 0.5) ** 2) * 0.4

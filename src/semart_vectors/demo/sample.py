@@ -1,10 +1,8 @@
 """A data set in the form of SemArt that may be given away: painted, titled and described here.
 
 Only the names of the artists are real. The tables are as awkward as those of SemArt, so that what reads them
-reads the real ones: cp1252 with bytes 0x92 and 0x9e, doubled quotes, lost letters, unknown dates, a repeated row.
+reads the real ones: cp1252 with bytes 0x92 and 0x9e, doubled quotes, lost letters, no dates, one row twice.
 """
-
-# ruff: noqa: E501, RUF001 - sentences stay whole on their lines, and the typographic apostrophe is meant
 
 from __future__ import annotations
 
@@ -67,207 +65,183 @@ _WOOD = ("Tempera on panel", "Egg tempera on wood", "Tempera and gold on panel",
 _PAPER = ("Red chalk on paper", "Pen and brown ink on paper", "Black and white chalk on paper")
 _OAK = ("Oil on oak panel", "Oil on wood", "Oil on panel", "Oil on lime panel")
 
-# Nine painters stay after the cleaning; the one with exactly fifteen, the unknown master and the last five go.
+# Nine painters survive the cleaning; the one with exactly fifteen, the unknown master and the last five go.
 _PAINTERS = {
-    "AVERCAMP, Hendrick": _Painter("Dutch", 15, 1608, 1634, ("skaters", "mill", "skaters", "river"), _OAK),
+    "AVERCAMP, Hendrick": _Painter("Dutch", 15, 1608, 1634, ("skaters", "skaters", "river"), _OAK),
     "BRUEGEL, Pieter the Elder": _Painter(
-        "Flemish", 17, 1552, 1569, ("skaters", "icarus", "battle", "tavern", "river", "fleet"), _OAK
+        "Flemish", 17, 1552, 1569, ("skaters", "centaur", "river", "skaters", "trees", "fleet"), _OAK
     ),
-    "CANALETTO": _Painter("Italian", 17, 1722, 1764, ("city", "city", "river", "ceiling", "trees", "city")),
+    "CANALETTO": _Painter("Italian", 17, 1722, 1764, ("city", "city", "river", "fleet", "trees", "city")),
     "CRANACH, Lucas the Elder": _Painter(
-        "German", 16, 1502, 1549, ("lady", "centaur", "madonna", "man", "saints", "head"), _OAK
+        "German", 16, 1502, 1549, ("lady", "centaur", "head", "figure", "madonna"), _OAK
     ),
-    "DADDI, Bernardo": _Painter(
-        "Italian", 16, 1312, 1347, ("madonna", "saints", "madonna", "ceiling"), _WOOD
-    ),
+    "DADDI, Bernardo": _Painter("Italian", 16, 1312, 1347, ("madonna", "madonna", "madonna", "head"), _WOOD),
     "DELACROIX, Eug?ne": _Painter(
-        "French", 17, 1822, 1862, ("battle", "fleet", "lady", "centaur", "figure", "icarus")
+        "French", 17, 1822, 1862, ("fleet", "centaur", "lady", "figure", "flowers", "fleet")
     ),
-    "HOOCH, Pieter de": _Painter("Dutch", 16, 1652, 1683, ("room", "tavern", "room", "lady", "fruit")),
-    "JUEL, Jens J?rgensen": _Painter(
-        "Danish", 16, 1767, 1799, ("lady", "man", "mill", "river", "head", "room")
-    ),
-    "PEETERS, Clara": _Painter(
-        "Flemish", 16, 1607, 1649, ("fruit", "flowers", "fruit", "flowers", "lady"), _OAK
-    ),
-    "TURA, Cosm?": _Painter(
-        "Italian", 16, 1452, 1494, ("saints", "madonna", "man", "icarus", "ceiling"), _WOOD
-    ),
-    "UNKNOWN MASTER, Flemish": _Painter(
-        "Flemish", 16, 1440, 1540, ("madonna", "man", "saints", "lady", "flowers"), _OAK
-    ),
-    "BERRUGUETE, Pedro": _Painter("Spanish", 1, 1483, 1499, ("saints",), _WOOD),
-    "CHARDIN, Jean-Baptiste-Siméon": _Painter("French", 2, 1728, 1766, ("fruit", "room")),
+    "HOOCH, Pieter de": _Painter("Dutch", 16, 1652, 1683, ("room", "room", "lady", "room", "flowers")),
+    "JUEL, Jens J?rgensen": _Painter("Danish", 16, 1767, 1799, ("lady", "lady", "river", "head", "room")),
+    "PEETERS, Clara": _Painter("Flemish", 16, 1607, 1649, ("flowers", "flowers", "flowers", "lady"), _OAK),
+    "TURA, Cosm?": _Painter("Italian", 16, 1452, 1494, ("madonna", "lady", "centaur", "head"), _WOOD),
+    "UNKNOWN MASTER, Flemish": _Painter("Flemish", 16, 1440, 1540, ("madonna", "lady", "flowers"), _OAK),
+    "BERRUGUETE, Pedro": _Painter("Spanish", 1, 1483, 1499, ("madonna",), _WOOD),
+    "CHARDIN, Jean-Baptiste-Siméon": _Painter("French", 2, 1728, 1766, ("flowers", "room")),
     "DÜRER, Albrecht": _Painter("German", 1, 1494, 1526, ("trees",), _OAK),
     "GÉRARD, François": _Painter("French", 1, 1801, 1829, ("lady",)),
-    "MUNKÁCSY, Mihály": _Painter("Hungarian", 1, 1869, 1894, ("tavern",)),
+    "MUNKÁCSY, Mihály": _Painter("Hungarian", 1, 1869, 1894, ("room",)),
 }
 
-_KIND_OF = {
-    "river": "landscape", "mill": "landscape", "man": "portrait", "lady": "portrait", "fruit": "still-life",
-    "flowers": "still-life", "room": "interior", "madonna": "religious", "saints": "religious",
-    "centaur": "mythological", "icarus": "mythological", "tavern": "genre", "skaters": "genre",
-    "battle": "historical", "fleet": "historical", "city": "other", "ceiling": "other", "head": "study",
-    "trees": "study", "figure": "study",
-}  # fmt: skip
 
-_TITLES = {
-    "river": ("River Landscape", "Valley with a Winding River", "The Bend of the River", "Two Trees by the Water"),
-    "mill": ("The Mill on the Dyke", "Landscape with a Windmill", "Wide Plain with a Mill", "The Miller’s Road"),
-    "man": ("Portrait of a Man", "Portrait of a Scholar", "A Gentleman Aged 34", "Portrait of a Merchant"),
-    "lady": ("Portrait of a Lady", "Young Woman with Pearls", "Portrait of a Widow", "A Burgher’s Daughter"),
-    "fruit": ("Still-Life with Fruit and a Jug", "Still-Life with a Bowl", "Fruit on a Table", "Grapes and Apples"),
-    "flowers": ("Flowers in a Vase", "Bouquet of Anemones", "Still-Life with Flowers", "A Spring Bouquet"),
-    "room": ("Woman in a Tiled Room", "Interior with a Window", "The Morning Room", "Room with a Checkered Floor"),
-    "madonna": ("Madonna and Child with Angels", "Madonna Enthroned", "Virgin and Child", "Maest? (centre panel)"),
-    "saints": ("Saints in an Arcade", "Standing Saints", "Saints with Book and Palm", "Polyptych (main register)"),
-    "centaur": ("Centaur with a Bow", "Chiron in the Wood", "The Centaur Nessus", "A Centaur Hunting"),
-    "icarus": ("The Flight of Icarus", "Icarus above the Sea", "Zephyr", "Daedalus Leaving Crete"),
-    "tavern": ("Tavern by Candlelight", "Company at a Table", "The Long Supper", "Peasants Drinking"),
-    "skaters": ("Winter Scene with Skaters", "Village on the Ice", "Frozen Canal", "The Great Frost"),
-    "battle": ("The Meeting of the Lances", "Cavalry Battle", "Battle by a Burning Village", "The Last Charge"),
-    "fleet": ("The Fleet at Anchor", "Ships in a Light Breeze", "Naval Battle", "Return of the Squadron"),
-    "city": ("View of a Quay with a Tower", "Capriccio with Domes", "City on the Water", "The Harbour Front"),
-    "ceiling": ("Ornament of a Vault", "Ceiling with Rosettes", "Decorative Panel", "Rosette (detail)"),
-    "head": ("Study of a Head", "Head of a Model", "Study for a Portrait", "Head, Turned Slightly"),
-    "trees": ("Study of Trees", "Landscape Sketch", "Trees by a Road (recto)", "Leaf from a Sketchbook"),
-    "figure": ("Study of a Figure", "Sheet of Studies", "Study for a Mythology", "Figure in Movement (verso)"),
-}  # fmt: skip
+class _Subject(NamedTuple):
+    """A motif in words: its TYPE, some titles, and what may be said of it."""
+
+    kind: str
+    titles: tuple[str, ...]
+    says: tuple[str, ...]
+
+
+_SUBJECTS = {
+    "river": _Subject(
+        "landscape",
+        ("River Landscape", "Valley with a Winding River", "The Bend of the River", "Trees by the Water"),
+        (
+            "A river comes out of the hills and bends twice before it leaves the picture.",
+            "The trees at both sides stand like curtains and let the eye walk slowly into the distance.",
+            "Blue is kept for the farthest ridge, an old remedy for making a small picture deep.",
+        ),
+    ),
+    "lady": _Subject(
+        "portrait",
+        ("Portrait of a Lady", "A Young Woman", "Portrait of a Widow", "A Burgher's Daughter"),
+        (
+            "She looks past us with the patience of somebody who has been told not to move.",
+            "She wears her best dress and an expression that gives nothing away.",
+            "The white at the neck catches the light that the ground swallows.",
+        ),
+    ),
+    "flowers": _Subject(
+        "still-life",
+        ("Flowers in a Vase", "Bouquet of Anemones", "Still-Life with Flowers", "A Spring Bouquet"),
+        (
+            "Flowers of different months stand together in one vase, as they only can in paint.",
+            "The bouquet opens like a fan, each stem led back to the neck of the vase.",
+            "The window of the studio is reflected, very small, in the glaze.",
+        ),
+    ),
+    "room": _Subject(
+        "interior",
+        ("Woman in a Tiled Room", "Interior with a Window", "The Morning Room", "The Checkered Floor"),
+        (
+            "Light enters from a window at the side and crosses the tiles to a woman who stands quite still.",
+            "The beams of the ceiling and the lines of the floor meet at the height of her eyes.",
+            "On the table there are a jug and a single fruit, and nothing else happens.",
+        ),
+    ),
+    "madonna": _Subject(
+        "religious",
+        ("Madonna and Child with Saints", "Madonna Enthroned", "Virgin and Child", "Maest? (centre panel)"),
+        (
+            "The Virgin sits on a throne, in a blue mantle with a gilt border, the Child on her arm.",
+            "Two saints attend the throne; there is room for little more than their haloes.",
+            "The gold ground has been worked with small strokes that still catch the light of candles.",
+        ),
+    ),
+    "centaur": _Subject(
+        "mythological",
+        ("Centaur with a Bow", "Chiron in the Wood", "The Centaur Nessus", "A Centaur Hunting"),
+        (
+            "The centaur has drawn his bow at something that is hidden from us.",
+            "A wreath of leaves in his hair says that this is a feast, and not yet a war.",
+            "Horse and man are joined as if the painter had never doubted that such creatures lived.",
+        ),
+    ),
+    "skaters": _Subject(
+        "genre",
+        ("Winter Scene with Skaters", "Village on the Ice", "Frozen Canal", "The Great Frost"),
+        (
+            "The whole village is on the ice, rich and poor in the same cold.",
+            "Trees heavy with snow frame the scene and keep the eye from leaving it.",
+            "Snow lies on the roofs, but somebody has lit the fire: a window is yellow.",
+        ),
+    ),
+    "fleet": _Subject(
+        "historical",
+        ("The Fleet at Anchor", "Ships in a Light Breeze", "Naval Battle", "Return of the Squadron"),
+        (
+            "The ships carry full sail, though the water is hardly troubled.",
+            "White smoke between the hulls may be a salute, or the beginning of the battle.",
+            "The nearest hull is painted plank by plank, the farthest with three strokes.",
+        ),
+    ),
+    "city": _Subject(
+        "other",
+        ("View of a Quay with a Tower", "Capriccio with Domes", "City on the Water", "The Harbour Front"),
+        (
+            "Palaces and domes are lined up along the quay, and once more upside down in the water.",
+            "No such city stands anywhere: the tower belongs to one place and the domes to another.",
+            "Two boats are rowed across the reflection and break it.",
+        ),
+    ),
+    "head": _Subject(
+        "study",
+        ("Study of a Head", "Head of a Model", "Study for a Portrait", "Head, Turned Slightly"),
+        (
+            "The head was drawn quickly, with the hatching running on beyond the outline.",
+            "White chalk was added where the light falls, on the forehead and the collar.",
+        ),
+    ),
+    "trees": _Subject(
+        "study",
+        ("Study of Trees", "Landscape Sketch", "Trees by a River (recto)", "Leaf from a Sketchbook"),
+        (
+            "A few lines give the course of the water; the trees took more trouble.",
+            "The sheet was folded twice and must have travelled in a pocket.",
+        ),
+    ),
+    "figure": _Subject(
+        "study",
+        ("Study of a Figure", "Sheet of Studies", "Study for a Mythology", "Study of an Archer (verso)"),
+        (
+            "The artist tried out the pose before he trusted it to the canvas.",
+            "Trees and sky are only hinted at around the figure.",
+        ),
+    ),
+}
 
 _ODD_TITLES = {
     ("BRUEGEL, Pieter the Elder", 0): "Skaters outside Sankt Jürgen",
     ("BRUEGEL, Pieter the Elder", 3): "Who Has Lost the Wager?",
     ("BRUEGEL, Pieter the Elder", 5): "Naval Review at the Porto das Nações",
     ("CANALETTO", 2): "The River Lužnice below the Bridge",
-    ("CRANACH, Lucas the Elder", 4): "Saints from the Convent of Mäuerchen",
     ("CRANACH, Lucas the Elder", 0): "Die schöne Nürnbergerin",
+    ("CRANACH, Lucas the Elder", 4): "Madonna from the Convent of Mäuerchen",
     ("DADDI, Bernardo", 2): "Madonna della Piet?",
-    ("DELACROIX, Eug?ne", 0): "The Emir’s Guard Crossing the Ford",
+    ("DELACROIX, Eug?ne", 0): "The Sultan's Fleet at Nauplia",
     ("DELACROIX, Eug?ne", 2): "Mademoiselle Éléonore at the Opéra",
-    ("HOOCH, Pieter de", 4): 'Still-Life with the "Blue" Bowl',
+    ("HOOCH, Pieter de", 4): 'Still-Life with the "Blue" Vase',
     ("JUEL, Jens J?rgensen", 0): "Madame de la Ferti?re",
-    ("JUEL, Jens J?rgensen", 1): "A Naval Officer (the Painter’s Cousin?)",
+    ("JUEL, Jens J?rgensen", 1): "The Captain's Widow (the Painter's Cousin?)",
 }
-
-_SAYS = {
-    "river": (
-        "A river comes out of the hills and bends twice before it leaves the picture.",
-        "The trees at both sides stand like curtains and let the eye walk slowly into the distance.",
-        "Blue is kept for the farthest ridge, an old remedy for making a small picture deep.",
-    ),
-    "mill": (
-        "Almost three quarters of the picture belong to the sky; the mill is there to measure it.",
-        "The sails stand still, and one waits for the wind with the miller.",
-        "A pale road runs along the dyke and past the mill without meeting anybody.",
-    ),
-    "man": (
-        "The sitter looks past us with the patience of somebody who has been told not to move.",
-        "A dark coat on a dark ground leaves all the light to the face and the linen.",
-        "Neither inscription nor coat of arms tells us who he was.",
-    ),
-    "lady": (
-        "The pearls are set down with one touch of grey and one of white each.",
-        "She wears her best dress and an expression that gives nothing away.",
-        "The trimming of the neckline catches the light that the ground swallows.",
-    ),
-    "fruit": (
-        "The fruit is piled higher than any cook would dare.",
-        "A jug stands behind the bowl and throws its shadow on the cloth.",
-        "A bunch of grapes has been left at the edge of the table, within reach of the viewer.",
-    ),
-    "flowers": (
-        "Flowers of different months stand together in one vase, as they only can in paint.",
-        "The bouquet opens like a fan, each stem led back to the neck of the vase.",
-        "The window of the studio is reflected, very small, in the glaze.",
-    ),
-    "room": (
-        "Light enters from a window at the side and crosses the tiles to a woman who stands quite still.",
-        "The beams of the ceiling and the lines of the floor meet at the height of her eyes.",
-        "On the table there are a jug and a single fruit, and nothing else happens.",
-    ),
-    "madonna": (
-        "The Virgin sits on a throne, wrapped in a blue mantle with a gilt border, the Child on her arm.",
-        "Two angels attend the throne; there is room for little more than their wings.",
-        "The gold ground has been worked with small strokes that still catch the light of candles.",
-    ),
-    "saints": (
-        "The saints stand side by side under one arch and do not speak to one another.",
-        "Book, palm and staff would have been enough for everybody to name them; today we are less sure.",
-        "Their robes alternate warm and cool like the stones of a mosaic.",
-    ),
-    "centaur": (
-        "The centaur has drawn his bow at something that is hidden from us.",
-        "A wreath of leaves in his hair says that this is a feast, and not yet a war.",
-        "Horse and man are joined with the calm of a painter who had never doubted that such creatures lived.",
-    ),
-    "icarus": (
-        "The young man is still rising, and the wax still holds.",
-        "Far below a ship goes on with its voyage.",
-        "His scarf flies behind him, the only thing in the picture that obeys the wind.",
-    ),
-    "tavern": (
-        "The company has lined up behind the table as if the painter had paid for the evening.",
-        "One candle does all the work of lighting hats, mugs and faces.",
-        "Bread, fruit and tin mugs are counted out on the cloth like the objects of a still-life.",
-    ),
-    "skaters": (
-        "The whole village is on the ice, rich and poor in the same cold.",
-        "Bare trees frame the scene and give the black of their branches to the white of the ground.",
-        "Snow lies on the roofs, but somebody has lit the fire: the windows are yellow.",
-    ),
-    "battle": (
-        "Two riders have met before the armies, and their lances cross in the middle of the picture.",
-        "Behind them the infantry is drawn up in rows of identical helmets.",
-        "The smoke at the horizon keeps the outcome open.",
-    ),
-    "fleet": (
-        "The ships carry full sail, though the water is hardly troubled.",
-        "White smoke between the hulls may be a salute, or the beginning of the battle.",
-        "The nearest hull is painted plank by plank, the farthest with three strokes.",
-    ),
-    "city": (
-        "Palaces and domes are lined up along the quay, and once more upside down in the water.",
-        "No such city stands anywhere: the tower belongs to one place and the domes to another.",
-        "Two boats are rowed across the reflection and break it.",
-    ),
-    "ceiling": (
-        "Rings of petals turn around a gilt boss, each set with a stone of another colour.",
-        "The pattern could be continued without end, and in the neighbouring room it is.",
-        "Such panels were painted by the yard, yet no two petals here are quite alike.",
-    ),
-    "head": (
-        "The head was drawn quickly, with the hatching running on beyond the outline.",
-        "White chalk was added where the light falls, on the forehead and the collar.",
-    ),
-    "trees": (
-        "A few lines give the course of the water; the trees took more trouble.",
-        "The sheet was folded twice and must have travelled in a pocket.",
-    ),
-    "figure": (
-        "The artist tried out the pose before he trusted it to the canvas.",
-        "Sea, trees and sky are only hinted at around the figure.",
-    ),
-}  # fmt: skip
 
 _REMARKS = (
     "The picture was made for a private room and is best seen from close by.",
-    "Nothing is known about the person who ordered it, except that the bill was paid late and not in full.",
+    "Nothing is known about the person who ordered it, except that the bill was paid late.",
     'An old inventory calls it "the one by the stairs", which tells us at least where it used to hang.',
-    "The paint is thin throughout, and in the shadows the brown of the ground is left to speak for itself.",
+    "The paint is thin throughout, and in the shadows the brown of the ground speaks for itself.",
     "A later hand has strengthened the outlines, with more zeal than was needed.",
     "The signature is false, but the painting is not.",
-    "It was cleaned a generation ago, when a yellow varnish was taken off and the sky turned out to be blue.",
+    "It was cleaned a generation ago, when a yellow varnish was taken off that everybody had admired.",
     "The composition must have pleased: the workshop repeated it, changing little more than the colours.",
-    "Scholars have compared it with a lost work that is known from an engraving, a comparison it survives well.",
-    "A strip of a few centimetres has been added at the top, possibly to make it fit a frame that was already there.",
-    "The colours are few and carefully spaced, and the eye goes round them without ever being in a hurry.",
+    "Scholars have compared it with a lost work known from an engraving, and it survives that well.",
+    "A strip of a few centimetres was added at the top, possibly to fit a frame that was already there.",
+    "The colours are few and carefully spaced, and the eye goes round them without being in a hurry.",
     "Whoever looks for a moral will find one, but the painter does not insist.",
     "For a long time it was attributed to a pupil, on no better grounds than its good humour.",
-)  # fmt: skip
+)
 
 _REPEATED = (
     "One of a pair.",
-    "The painting belongs to a series that was made for the same house and was scattered when the house was sold.",
+    "It belongs to a series that was made for one house and was scattered when the house was sold.",
     "The attribution is not accepted by everybody.",
 )
 
@@ -334,18 +308,19 @@ def _entries(rng: np.random.Generator) -> list[_Entry]:
             number += int(rng.integers(1, 90))
             year = int(rng.integers(painter.first, painter.last + 1))
             half = (year - 1) // 50 * 50 + 1
-            title = _ODD_TITLES.get((author, n)) or _one(rng, _TITLES[motif])
+            subject = _SUBJECTS[motif]
+            title = _ODD_TITLES.get((author, n)) or _one(rng, subject.titles)
             slug = re.sub("[^a-z]", "", title.lower())[:8]
             row = {
                 "IMAGE_FILE": f"{number:05}-{_one(rng, ('', '', f'{n + 1:02}', '1_'))}{slug}.jpg",
-                "DESCRIPTION": _describe(rng, motif),
+                "DESCRIPTION": _describe(rng, subject),
                 "AUTHOR": author,
                 "TITLE": title,
-                "TECHNIQUE": _technique(rng, _PAPER if _KIND_OF[motif] == "study" else painter.on),
+                "TECHNIQUE": _technique(rng, _PAPER if subject.kind == "study" else painter.on),
                 "DATE": _one(
                     rng, (str(year), f"c. {year}", f"{year - year % 10}s", f"{year}-{year % 100 + 1:02}", "-")
                 ),
-                "TYPE": _KIND_OF[motif],
+                "TYPE": subject.kind,
                 "SCHOOL": painter.school,
                 "TIMEFRAME": f"{half}-{half + 49}",
             }
@@ -360,19 +335,19 @@ def _one(rng: np.random.Generator, options: Sequence[str]) -> str:
     return options[int(rng.integers(len(options)))]
 
 
-def _describe(rng: np.random.Generator, motif: str) -> str:
-    """Say from four to some hundred and fifty words about a painting; now and then the same as about another."""
+def _describe(rng: np.random.Generator, subject: _Subject) -> str:
+    """Say four to some hundred and fifty words about a painting; now and then the same as of another."""
     if rng.random() < 0.1:  # noqa: PLR2004 - one in ten
         return _one(rng, _REPEATED)
     said = [
-        *rng.permutation(_SAYS[motif])[: int(rng.integers(1, 4))],
+        *rng.permutation(subject.says)[: int(rng.integers(1, 4))],
         *rng.permutation(_REMARKS)[: int(rng.integers(0, 7))],
     ]
     return " ".join(said)
 
 
 def _technique(rng: np.random.Generator, materials: Sequence[str]) -> str:
-    """Name the material and mostly the size, which has a decimal comma or a real multiplication sign at times."""
+    """Name the material and mostly the size, at times with a decimal comma or a multiplication sign."""
     height = int(rng.integers(18, 240))
     width = round(height * rng.uniform(0.7, 1.5))
     form = _one(rng, ("", *[", {} x {} cm"] * 7, ", {} x {},5 cm", ", {} \xd7 {} cm"))
@@ -380,7 +355,7 @@ def _technique(rng: np.random.Generator, materials: Sequence[str]) -> str:
 
 
 def _tables(rows: list[dict[str, str]], rng: np.random.Generator) -> dict[str, bytes]:
-    """Deal the rows to the three tables; the one of validation repeats a row of the training table, reworded."""
+    """Deal the rows to the three tables; that of validation repeats a row of the training table, reworded."""
     dealt = [rows[int(i)] for i in rng.permutation(len(rows))]
     repeated = {**dealt[20], "DESCRIPTION": "Entered twice by mistake."}
     parts = {
@@ -392,8 +367,9 @@ def _tables(rows: list[dict[str, str]], rng: np.random.Generator) -> dict[str, b
 
 
 def _written(rows: list[dict[str, str]]) -> bytes:
+    """Return a table in cp1252, with the typographic apostrophe that SemArt has."""
     text = io.StringIO()
     table = csv.DictWriter(text, _COLUMNS, delimiter="\t", lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
-    return text.getvalue().encode("cp1252")
+    return text.getvalue().encode("cp1252").replace(b"'", b"\x92")

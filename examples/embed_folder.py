@@ -1,0 +1,36 @@
+"""Embed all images below a folder, and keep the vectors with their names in one NumPy file.
+
+    VISION_ENDPOINT=… VISION_KEY=… python examples/embed_folder.py FOLDER OUTPUT.npz
+
+For a handful or some thousand images: the vectors are held in memory. `resume.py` shows the way for more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from semart_vectors import AsyncVisionEmbedder, EmbeddingBatch
+
+
+async def embed(images: list[Path]) -> EmbeddingBatch:
+    """Embed images at ten a second."""
+    async with AsyncVisionEmbedder.from_env(requests_per_second=10) as embedder:
+        return await embedder.embed_images(images)
+
+
+def main(folder: Path, output: Path) -> None:
+    """Embed the folder's images, say which of them failed, and write the others."""
+    batch = asyncio.run(embed(sorted(folder.rglob("*.jpg"))))
+    for failure in batch.failures:
+        print(f"{failure.source}: {failure.error}", file=sys.stderr)
+    names = [str(Path(str(source)).relative_to(folder)) for source in batch.sources]
+    np.savez(output, names=names, vectors=batch.vectors)
+    print(f"{len(names)} vectors in {output}")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
