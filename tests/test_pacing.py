@@ -107,7 +107,7 @@ def test_twenty_a_minute_are_no_more_in_the_first_minute() -> None:
 
 @pytest.mark.parametrize("rate", [10, 20, 30, 300])
 def test_the_first_second_is_softer(rate: float) -> None:
-    """The first calls open connections and arrive late: those of the next second must not catch up with them."""
+    """The first calls open connections and arrive late: the next must not catch up."""
     times = run_virtual(passes(Gate(rate), int(rate) * 2))
     assert 0.85 * rate <= sum(time < times[0] + 1 for time in times) <= 0.92 * rate + 1
     assert times[1] - times[0] > 1.05 / rate

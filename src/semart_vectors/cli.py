@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 import dotenv
 import orjson
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from semart_vectors import errors
 
@@ -265,8 +267,10 @@ def _run(main: Coroutine[Any, Any, ResultT]) -> ResultT:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         return await main
 
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
     try:
-        return asyncio.run(cancelled_by_sigterm())
+        with logging_redirect_tqdm():  # a warning stands above the progress bar, not in it
+            return asyncio.run(cancelled_by_sigterm())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 

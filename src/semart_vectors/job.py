@@ -108,17 +108,11 @@ class EmbeddingJob:
         self._image_files = _each_once(image_files)
         self._retry_failed = retry_failed
         self._show_progress = progress
-        self._run: _Run | None = None
+        self._run = self._new_run()
 
     @property
     def report(self) -> JobReport:
-        """What the last run did, or has done so far.
-
-        Raises:
-            RuntimeError: `run` was not called yet.
-        """
-        if self._run is None:
-            raise RuntimeError("this job has not been run yet")
+        """What the last run did, or has done so far."""
         return self._run.report()
 
     async def run(self) -> JobReport:
@@ -133,16 +127,19 @@ class EmbeddingJob:
             ConfigurationError: the folder of images cannot be listed.
             asyncio.CancelledError: the task was cancelled; what was under way is recorded first.
         """
-        self._run = run = _Run(
+        self._run = run = self._new_run()
+        async with AsyncExitStack() as closing:
+            await run.open(closing, make_checkpoint=True)
+            await run.embed(self._embedder, closing, show_progress=self._show_progress)
+        return run.report()
+
+    def _new_run(self) -> _Run:
+        return _Run(
             images_dir=self._images_dir,
             image_files=self._image_files,
             checkpoint=Checkpoint(self._checkpoint_dir, model_version=self._embedder.model_version),
             retry_failed=self._retry_failed,
         )
-        async with AsyncExitStack() as closing:
-            await run.open(closing, make_checkpoint=True)
-            await run.embed(self._embedder, closing, show_progress=self._show_progress)
-        return run.report()
 
 
 async def plan_job(

@@ -6,6 +6,7 @@ the output: memory never holds them all, at the price of 4 KiB of disk for each 
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from contextlib import contextmanager
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     _Block: TypeAlias = tuple[Any, NDArray[np.float32]]  # rows of a table, and as many vectors
+
+_logger = logging.getLogger("semart_vectors")
 
 _BLOCK_ROWS = 4096
 _SHELF_ROWS = 4 * _BLOCK_ROWS  # 64 MB of vectors, in memory one shelf at a time
@@ -77,6 +80,11 @@ def merge_vectors(
     if output.parent.resolve() == folder.resolve():
         raise MetadataError(f"{output} would become a part of the checkpoint: choose another folder")
     parts = _list_parts(folder)
+    if _has_unpublished(Path(checkpoint, "_journal")):
+        _logger.warning(
+            "a job is writing to %s, or was killed: its newest vectors come in when `embed` has run again",
+            checkpoint,
+        )
 
     with disk_errors(output), tempfile.TemporaryFile(dir=output.parent) as scratch:
         slots, strangers, model_version = _scatter(parts, names, scratch.fileno())
@@ -94,6 +102,11 @@ def merge_vectors(
         without_vector=tuple(names[row] for row in np.flatnonzero(slots < 0)),
         without_metadata=tuple(strangers),
     )
+
+
+def _has_unpublished(journal: Path) -> bool:
+    with _reading(journal):
+        return journal.exists() and journal.stat().st_size > 0
 
 
 def _read_metadata(metadata: pd.DataFrame | str | PathLike[str]) -> tuple[Any, list[str]]:

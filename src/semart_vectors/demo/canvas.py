@@ -101,9 +101,9 @@ class Canvas:
         """Return n different ones of the options."""
         return [options[int(i)] for i in self.rng.permutation(len(options))[:n]]
 
-    def _place(self, path: Path, at: Spot, size: float, side: int = 1) -> _Spots:
+    def _place(self, path: Path, at: Spot, size: float) -> _Spots:
         spots = _read(path) if isinstance(path, str) else np.asarray(path, dtype=np.float64)
-        return (spots * (size * side, size) + at) * self._unit
+        return (spots * size + at) * self._unit
 
     def shape(
         self,
@@ -125,11 +125,9 @@ class Canvas:
         tones = tones.resize(mask.size, Image.Resampling.BILINEAR)
         self.image.paste(tones, (int(corner[0]), int(corner[1])), mask)
 
-    def line(
-        self, path: Path, colour: Colour, width: float, at: Spot = (0, 0), size: float = 1, *, side: int = 1
-    ) -> None:
-        """Draw a line, as wide as told whatever its size; side -1 mirrors it."""
-        outline = _rounded(self._place(path, at, size, side), closed=False)
+    def line(self, path: Path, colour: Colour, width: float, at: Spot = (0, 0), size: float = 1) -> None:
+        """Draw a soft line; `size` scales its path but not its width."""
+        outline = _rounded(self._place(path, at, size), closed=False)
         self._draw.line(outline.ravel().tolist(), colour, max(1, round(width * self._unit)), joint="curve")
 
     def box(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:

@@ -82,11 +82,11 @@ def _leaves(c: Canvas, at: Spot, rx: float, ry: float, colour: Colour, *, n: int
 
 
 def _tree(c: Canvas, foot: Spot, h: float, colour: Colour) -> None:
-    c.line("0 0, 4 -30, 0 -70", dark(_WOOD, 0.3), h * 0.055, foot, h, side=c.pick(-1, 1))
-    for side in (-1, 1):
-        c.line("2 -35, 18 -60", dark(_WOOD, 0.3), h * 0.025, foot, h, side=side)
-        _leaves(c, (foot[0] + side * h * 0.14, foot[1] - h * 0.58), h * 0.2, h * 0.16, colour)
-    _leaves(c, (foot[0], foot[1] - h * 0.76), h * 0.24, h * 0.22, colour)
+    x, y = foot
+    c.line("0 0, 4 -30, 0 -70", dark(_WOOD, 0.3), h * 0.055, foot, h)
+    c.line("18 -60, 2 -35|", dark(_WOOD, 0.3), h * 0.025, foot, h)
+    for dx, dy, r in ((-0.14, -0.58, 0.2), (0.14, -0.58, 0.2), (0, -0.76, 0.25)):
+        _leaves(c, (x + dx * h, y + dy * h), r * h, 0.85 * r * h, colour)
 
 
 def _water(c: Canvas, top: float, deep: Colour, bright: Colour) -> None:
@@ -278,9 +278,8 @@ def _madonna(c: Canvas) -> None:
     _halo(c, (x, 0.3), 0.125)
     c.shape("0 16, 12 34, 18 52, 24 80, 29 105|", mantle, (x, 0), depth=0.5)
     c.shape("7 43, 12 62, 0 90|", "#b5382c", (x, 0), depth=0.4)
-    for fold in ("5 70, 9 84, 13 100", "11 66, 17 82, 25 100"):
-        for side in (-1, 1):
-            c.line(fold, dark(mantle, 0.6), 0.01, (x, 0), side=side)
+    for fold in ("-10 66, -16 82, -25 100", "6 70, 9 84, 14 100", "11 66, 17 82, 25 100"):
+        c.line(fold, dark(mantle, 0.6), 0.01, (x, 0))
     c.shape("0 18, 8 30, 7 42|", "#e2d9c6", (x, 0), depth=0.3)
     _head(c, (x, 0.315), 0.068, skin, "#6b4422")
     child = (x + 0.1, 0.54)
