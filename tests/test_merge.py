@@ -25,8 +25,8 @@ from semart_vectors.errors import (
     SemartVectorsError,
 )
 from semart_vectors.merge import merge_vectors
+from semart_vectors.metadata import write_metadata
 from semart_vectors.records import DIMENSION
-from semart_vectors.semart import write_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -107,8 +107,8 @@ def test_the_address_names_operation_api_and_model() -> None:
         (415, b"", InvalidInputError),
         (422, b"", InvalidInputError),
         (401, envelope("401", "Access denied due to invalid subscription key"), AuthenticationError),
-        (403, b'{"statusCode":403,"message":"Out of call volume quota. Quota will be replenished in '
-         b'1.02:03:04"}', QuotaExceededError),
+        (403, (b'{"statusCode":403,"message":"Out of call volume quota. Quota will be replenished in '
+         b'1.02:03:04"}'), QuotaExceededError),
         (403, envelope("403", "Out of call volume quota."), QuotaExceededError),
         (403, envelope("PermissionDenied", "Principal does not have access"), AuthenticationError),
         (403, b"<html>", AuthenticationError),
@@ -148,9 +148,9 @@ def test_a_success_without_a_vector_is_tried_again(status: int) -> None:
         read(b"", status)
 
 
-@pytest.mark.parametrize("status", [402, 405, 407, 451])
+@pytest.mark.parametrize("status", [402, 405, 407])
 def test_a_refusal_of_the_callers_way_stops_the_run(status: int) -> None:
-    """Payment, method, proxy sign-in and law have nothing to do with one image."""
+    """Payment, method and proxy sign-in have nothing to do with one image."""
     with pytest.raises(RunError):
         read(b"", status)
 

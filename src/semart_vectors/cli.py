@@ -102,7 +102,8 @@ def demo(directory: Path) -> None:
 )
 def clean(dataset_dir: Path, output: Path, more_than: int) -> None:
     """Clean the tables of SemArt into one."""
-    from semart_vectors.semart import clean_semart, write_metadata
+    from semart_vectors.metadata import write_metadata
+    from semart_vectors.semart import clean_semart
 
     table = clean_semart(dataset_dir, more_than=more_than)
     write_metadata(table, output)
@@ -280,7 +281,7 @@ def _dotenv() -> dict[str, str]:
 
 
 def _image_files(metadata: Path) -> list[str]:
-    from semart_vectors.semart import read_metadata
+    from semart_vectors.metadata import read_metadata
 
     names: list[str] = read_metadata(metadata)["image_file"].tolist()
     return names

@@ -28,8 +28,8 @@ from semart_vectors.errors import (
     MetadataError,
 )
 from semart_vectors.files import disk_errors, write_aside
+from semart_vectors.metadata import check_target, checked_names, read_table, tab_line, to_arrow
 from semart_vectors.records import DIMENSION, MergeReport
-from semart_vectors.semart import check_target, checked_names, read_table, tab_line, to_arrow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

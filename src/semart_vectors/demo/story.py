@@ -16,8 +16,9 @@ from semart_vectors.embedder import AsyncVisionEmbedder
 from semart_vectors.emulator import Emulator
 from semart_vectors.job import EmbeddingJob
 from semart_vectors.merge import merge_vectors
+from semart_vectors.metadata import write_metadata
 from semart_vectors.pictures import Panel, SheetRow, contact_sheet
-from semart_vectors.semart import clean_semart, write_metadata
+from semart_vectors.semart import clean_semart
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +71,7 @@ async def run_demo(directory: Path) -> None:
         refused = sum(call.status != 200 for call in emulator.calls)  # noqa: PLR2004 - the status is its own name
         _tell(
             f"{second.already_done} were done, {second.embedded} followed, {second.failed} failed; "
-            f"{len(emulator.calls)} calls in all, {refused} of them refused"
+            f"{len(emulator.calls)} calls, {refused} refused (two paintings have the same bytes: one call)"
         )
 
     _say("4. Put each vector beside its metadata")

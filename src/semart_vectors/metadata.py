@@ -1,0 +1,266 @@
+"""Tables of metadata: read, checked, and written as Parquet or in the tutorial's TAB form."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections import Counter
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from semart_vectors.errors import MetadataError
+from semart_vectors.files import write_aside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from os import PathLike
+
+    import pandas as pd
+
+TAB_SUFFIXES = (".csv", ".tsv")
+"""Names that mean the tutorial's TAB form; the others end with ``.parquet``."""
+
+CP1252 = "cp1252"
+UTF8 = "utf-8-sig"
+"""With or without a byte order mark, which is no part of the first column's name."""
+
+_NEEDS_QUOTES = re.compile(r'["\t\r\n]|\A\Z|\A\\\.\Z')
+_BATCH_ROWS = 8192
+_NAMED = 3
+
+
+def read_metadata(path: str | PathLike[str]) -> pd.DataFrame:
+    """Read a metadata table with a column image_file that names every row.
+
+    Args:
+        path: A ``.parquet`` file, or ``.csv``/``.tsv`` in the tutorial's TAB form: UTF-8, a header, ordinary
+            CSV quoting. Everything in the TAB form is text, and an empty field is an empty text.
+
+    Raises:
+        MetadataError: the file cannot be read, or image_file is absent, empty or repeated somewhere.
+    """
+    table: pd.DataFrame = read_table(Path(path)).to_pandas()
+    # Parquet that pandas wrote may hold image_file as the index.
+    return table if "image_file" in table.columns else table.reset_index()
+
+
+def write_metadata(table: pd.DataFrame, path: str | PathLike[str]) -> None:
+    """Write a metadata table, without its index, so that `read_metadata` gives the same texts back.
+
+    Args:
+        table: Any columns, image_file among them.
+        path: A ``.parquet`` file, or ``.csv``/``.tsv`` for the tutorial's TAB form. A file that stands there
+            is replaced only once the new one is complete.
+
+    Raises:
+        MetadataError: the table cannot be kept in this form, or the folder is not there.
+        CheckpointDiskError: the disk refused to write.
+    """
+    path = Path(path)
+    tab = check_target(path)
+    arrow = to_arrow(table)
+    checked_names(arrow, "the table")
+    with write_aside(path) as aside:
+        if tab:
+            with aside.open("w", encoding="utf-8", newline="") as file:
+                file.write(tab_line(arrow.column_names) + "\n")
+                for batch in arrow.to_batches(max_chunksize=_BATCH_ROWS):
+                    columns = [column.to_pylist() for column in batch.columns]
+                    file.writelines(tab_line(values) + "\n" for values in zip(*columns, strict=True))
+        else:
+            pq.write_table(arrow, aside, compression="zstd", write_page_checksum=True)
+
+
+def check_target(path: Path) -> bool:
+    """Refuse what could not be written to before any work is done; say whether it means the TAB form."""
+    tab = _is_tab(path)
+    if not path.parent.is_dir():
+        raise MetadataError(f"cannot write {path}: {path.parent} is not a folder; create it first")
+    if path.is_dir():
+        raise MetadataError(f"cannot write {path}: it is a folder")
+    return tab
+
+
+def read_table(path: Path) -> Any:
+    """Read a metadata table as `read_metadata` does, as an Arrow table."""
+    tab = _is_tab(path)
+    with reading(path):
+        table = _read_tab(path) if tab else _read_parquet(path)
+    checked_names(table, str(path))
+    return table
+
+
+def to_arrow(table: pd.DataFrame) -> Any:
+    """Turn a DataFrame into an Arrow table, without its index."""
+    try:
+        return pa.Table.from_pandas(table, preserve_index=False)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise MetadataError(f"the table has a column that cannot be stored: {error}") from error
+
+
+def checked_names(table: Any, where: str) -> list[str]:
+    """Return the image_file of every row, once all are known to be texts, not empty and not repeated."""
+    if "image_file" not in table.column_names:
+        found = ", ".join(map(repr, table.column_names)) or "none"
+        raise MetadataError(f"{where}: no column image_file; the columns are {found}")
+    names: list[Any] = table.column("image_file").to_pylist()
+    unusable = [row for row, name in enumerate(names) if not (isinstance(name, str) and name)]
+    if unusable:
+        raise MetadataError(
+            f"{where}: image_file is empty or no text in {_first_few(unusable)} (the first row is 0)"
+        )
+    if len(set(names)) < len(names):
+        repeated = [name for name, count in Counter(names).items() if count > 1]
+        raise MetadataError(f"{where}: image_file names more than one row: {_first_few(repeated)}")
+    return names
+
+
+def tab_line(values: Iterable[object]) -> str:
+    """Join values as one line of the TAB form, without its end; a null is an empty field, an empty text `""`.
+
+    Only what needs quotes has them. The standard library's writer leaves a lone carriage return unquoted
+    before Python 3.13, and its reader then refuses it.
+    """
+    fields = []
+    for value in values:
+        text = "" if value is None else str(value)
+        if "\0" in text:
+            raise MetadataError(f"{text[:80]!r} holds a zero byte, which no TAB form can: write .parquet")
+        if value is not None and _NEEDS_QUOTES.search(text):
+            text = '"' + text.replace('"', '""') + '"'
+        fields.append(text)
+    return "\t".join(fields)
+
+
+def _is_tab(path: Path) -> bool:
+    """Say whether a name means the TAB form or Parquet; it must mean one of them."""
+    suffix = path.suffix.lower()
+    if suffix not in (".parquet", *TAB_SUFFIXES):
+        raise MetadataError(
+            f"{path}: the name must end with .parquet, or with .csv or .tsv for a TAB separated text"
+        )
+    return suffix in TAB_SUFFIXES
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Translate whatever comes up while a table is read into `MetadataError`, named after its file."""
+    try:
+        yield
+    except MetadataError:
+        raise
+    except (OSError, pa.ArrowException, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise MetadataError(f"cannot read {path}: {reason}") from error
+
+
+def _first_few(values: list[Any]) -> str:
+    more = len(values) - _NAMED
+    return ", ".join(map(repr, values[:_NAMED])) + (f" and {more} more" if more > 0 else "")
+
+
+def _read_parquet(path: Path) -> Any:
+    # Not `pq.read_table`, which adds columns for folders named like "a=b"; in batches it takes half the time.
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        return pa.Table.from_batches(file.iter_batches(_BATCH_ROWS), schema=file.schema_arrow)
+
+
+def _read_tab(path: Path) -> Any:
+    """Read a TAB form as Arrow texts, batch by batch: Python's own would take several times the memory."""
+    rows = read_rows(path, UTF8)
+    header = next(rows)
+    if len(header) == 1 and "," in header[0] and "image_file" in header[0].split(","):
+        raise MetadataError(
+            f"{path} is separated by commas: it must be separated by TABs, whatever its suffix"
+        )
+    schema = pa.schema([(name, pa.string()) for name in header])
+    batches = []
+    while batch := list(islice(rows, _BATCH_ROWS)):
+        columns = [pa.array(column, pa.string()) for column in zip(*batch, strict=True)]
+        batches.append(pa.record_batch(columns, schema=schema))
+    return pa.Table.from_batches(batches, schema=schema)
+
+
+def read_rows(path: Path, encoding: str) -> Iterator[list[str]]:
+    """Yield the header, then every row, each with as many fields as the header."""
+    _check_encoding(path, encoding)
+    # The limit is one for the process. It is never lowered again: another thread may be reading.
+    csv.field_size_limit(max(csv.field_size_limit(), path.stat().st_size))
+    with path.open(encoding=encoding, newline="\n") as file:
+        records = _read_records(file, path)
+        _, header = next(records, (1, []))
+        if not header:
+            raise MetadataError(f"{path} is empty: not even a header")
+        repeated = [name for name, count in Counter(header).items() if count > 1]
+        if repeated:
+            raise MetadataError(f"{path}: more than one column is named {', '.join(map(repr, repeated))}")
+        yield header
+        for line, record in records:
+            if len(record) != len(header):
+                raise MetadataError(
+                    f"{path}, line {line}: {len(record)} fields where the header has {len(header)}"
+                )
+            yield record
+
+
+def _read_records(lines: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the records that are not blank, each with the line it begins on: quoted fields hold line ends."""
+    reader = csv.reader(lines, delimiter="\t", strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            record = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise MetadataError(
+                f"{path}: the row that begins on line {line} is malformed: {error}"
+            ) from error
+        if record:
+            yield line, record
+
+
+def _check_encoding(path: Path, encoding: str) -> None:
+    """Refuse a file in another encoding, with the line that shows it.
+
+    Nearly any bytes decode as cp1252, so what would come out wrong is looked for: text beyond ASCII that is
+    UTF-8 throughout was never cp1252.
+    """
+    not_ascii = 0
+    utf8_throughout = True
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if number == 1 and line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise MetadataError(f"{path}, line 1: a UTF-16 byte order mark; {_expected(encoding)}")
+            if number == 1 and encoding == CP1252 and line.startswith(codecs.BOM_UTF8):
+                raise MetadataError(f"{path}, line 1: a UTF-8 byte order mark; {_expected(encoding)}")
+            if b"\0" in line:
+                raise MetadataError(f"{path}, line {number}: a zero byte; {_expected(encoding)}")
+            if line.isascii():
+                continue
+            not_ascii = not_ascii or number
+            utf8_throughout = utf8_throughout and _decodes(line, "utf-8")
+            if not _decodes(line, encoding):
+                raise MetadataError(f"{path}, line {number}: undefined bytes; {_expected(encoding)}")
+    if encoding == CP1252 and not_ascii and utf8_throughout:
+        raise MetadataError(f"{path}, line {not_ascii}: text in UTF-8; {_expected(encoding)}")
+
+
+def _expected(encoding: str) -> str:
+    if encoding == CP1252:
+        return "the SemArt tables are in cp1252: use them as they come out of the archive"
+    return "convert the table to UTF-8"
+
+
+def _decodes(line: bytes, encoding: str) -> bool:
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
