@@ -370,3 +370,16 @@ async def test_a_failure_says_what_it_is_of(embedder: AsyncVisionEmbedder, tmp_p
     assert isinstance(missing.error, UnreadableImageError)
     assert isinstance(foreign.error, InvalidInputError)
     assert (missing.source, foreign.source) == (tmp_path / "missing.jpg", 5)
+
+
+async def test_a_failure_does_not_keep_the_images_bytes(
+    embedder: AsyncVisionEmbedder, service: FakeService
+) -> None:
+    """Ten thousand failures are ten thousand sentences, not ten thousand images."""
+    service.answer = lambda _: error_reply(503)
+    batch = await embedder.embed_images([jpeg(1)])
+    error: BaseException | None = batch.failures[0].error
+    assert isinstance(error, RetriesExhaustedError)
+    while error is not None:
+        assert error.__traceback__ is None
+        error = error.__cause__ or error.__context__

@@ -25,11 +25,13 @@ RECORDS = [
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    """Where a journal may be."""
     return tmp_path / "_journal"
 
 
 @pytest.fixture
 def journal(path: Path) -> Iterator[Journal]:
+    """Open an empty journal."""
     with Journal(path, end=0) as opened:
         yield opened
 
@@ -157,7 +159,11 @@ def test_what_json_cannot_say_is_refused_before_a_byte_is_written(
     assert read_journal(path).records == RECORDS[:1]
 
 
-@pytest.mark.parametrize("big", [Record({"message": "x" * (1 << 20)}), Record({}, bytes((1 << 20) + 1))])
+@pytest.mark.parametrize(
+    "big",
+    [Record({"message": "x" * (1 << 20)}), Record({}, bytes((1 << 20) + 1))],
+    ids=["fields", "blob"],
+)
 def test_a_record_that_could_not_be_read_back_is_refused(path: Path, journal: Journal, big: Record) -> None:
     """A record is durable when `append` returns, so what reading would skip is not taken."""
     with pytest.raises(ValueError, match="too large"):

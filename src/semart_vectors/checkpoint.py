@@ -36,6 +36,7 @@ from semart_vectors.errors import (
     CheckpointError,
     CheckpointInUseError,
     CheckpointMismatchError,
+    ConfigurationError,
 )
 from semart_vectors.files import disk_errors, write_aside
 from semart_vectors.records import DIMENSION, Vector
@@ -412,14 +413,14 @@ def read_status(directory: str | os.PathLike[str]) -> CheckpointStatus:
     """Tell how far a checkpoint is, also while a job writes to it.
 
     Raises:
-        CheckpointMismatchError: the directory is no checkpoint.
+        ConfigurationError: the directory is no checkpoint.
         CheckpointDamagedError: a file of it cannot be read.
         CheckpointDiskError: the disk refused.
     """
     directory = Path(directory)
     identity = _read_identity(directory)
     if identity is None:
-        raise CheckpointMismatchError(f"{directory} is no checkpoint; `semart-vectors embed` makes one")
+        raise ConfigurationError(f"{directory} is no checkpoint; `semart-vectors embed` makes one")
     with disk_errors(directory):
         # The journal first: what moves from it to a part meanwhile is then seen twice, not never.
         records = read_journal(directory / "_journal").records

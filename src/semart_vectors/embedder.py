@@ -269,6 +269,7 @@ class AsyncVisionEmbedder:
         try:
             return await self._embed_image(image, worker)
         except ItemError as error:
+            _forget_frames(error)
             return EmbeddingFailure(image.source if isinstance(image, LoadedImage) else image, error)
 
     async def _embed_image(self, image: ImageSource | LoadedImage, worker: Worker) -> Embedding:
@@ -348,6 +349,13 @@ class AsyncVisionEmbedder:
         if self._key.encode() in answer.body:  # what the service says may end in a message or a log
             answer = replace(answer, body=answer.body.replace(self._key.encode(), b"***"))
         return answer
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """Let go of the stack that a failure came from: kept as a value, it would keep the image's bytes too."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def _load(image: ImageSource) -> LoadedImage:

@@ -27,10 +27,7 @@ No message and no repr ever holds the key.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from semart_vectors.records import EmbeddingBatch
+from typing import Any
 
 
 class SemartVectorsError(Exception):
@@ -63,8 +60,8 @@ class RetriesExhaustedError(ItemError):
 class RunError(SemartVectorsError):
     """Every further call would fare the same, so the run stops; what is done stays done."""
 
-    batch: EmbeddingBatch | None = None
-    """What `embed_images` had brought when it stopped: paid for, so not thrown away."""
+    batch: Any = None
+    """The `EmbeddingBatch` that `embed_images` had when it stopped: paid for, so not thrown away."""
 
 
 class AuthenticationError(RunError):
