@@ -166,6 +166,6 @@ def test_what_json_cannot_say_is_refused_before_a_byte_is_written(
 )
 def test_a_record_that_could_not_be_read_back_is_refused(path: Path, journal: Journal, big: Record) -> None:
     """A record is durable when `append` returns, so what reading would skip is not taken."""
-    with pytest.raises(ValueError, match="too large"):
+    with pytest.raises(ValueError, match="longer than any"):
         journal.append([big])
     assert read_journal(path) == JournalContent([], 0, 0)

@@ -238,12 +238,13 @@ def test_answers_429_of_one_pause_count_once() -> None:
     async def story() -> list[int]:
         gate, counts = Gate(None), list[int]()
         for _ in range(2):
-            counts.append(gate.throttled())
-            gate.pause(1)
-            counts.append(gate.throttled())
-            await asyncio.sleep(2)
+            first, second = await gate.pass_through(), await gate.pass_through()
+            counts.append(gate.throttled(first))
+            gate.pause(0.001)  # shorter than what is still under way
+            await asyncio.sleep(0.01)
+            counts.append(gate.throttled(second))
         gate.succeeded()
-        return [*counts, gate.throttled()]
+        return [*counts, gate.throttled(await gate.pass_through())]
 
     assert run_virtual(story()) == [1, 1, 2, 2, 1]
 

@@ -116,6 +116,8 @@ def read_journal(path: Path) -> JournalContent:
 
 def _encode(record: Record) -> bytes:
     fields = orjson.dumps(record.fields)
+    if len(fields) > _MAX_FIELDS_BYTES or len(record.blob) > _MAX_BLOB_BYTES:
+        raise ValueError("the record is longer than any that is read back")
     header = _HEADER.pack(_MARK, len(fields), len(record.blob), _digest(fields, record.blob))
     return header + fields + record.blob
 

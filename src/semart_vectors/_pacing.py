@@ -45,14 +45,15 @@ class Gate:
         self._turn = asyncio.Lock()
         self._open_at = 0.0
         self._settled_at: float | None = None
+        self._paused_at = -math.inf
         self._throttled_in_a_row = 0
 
-    async def pass_through(self) -> None:
-        """Wait until the next attempt may be sent."""
+    async def pass_through(self) -> float:
+        """Wait until the next attempt may be sent, and return the loop's time at which it is."""
         clock = asyncio.get_running_loop().time
         if self._limiter is None:
             await self._wait_until_open()
-            return
+            return clock()
         async with self._turn:
             await self._wait_until_open()
             await self._limiter.acquire()
@@ -63,6 +64,7 @@ class Gate:
                 self._settled_at = clock() + _SOFT_START_S
             if clock() < self._settled_at:
                 self._open_at = clock() + self._soft_step_s
+            return clock()
 
     async def _wait_until_open(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -71,17 +73,18 @@ class Gate:
 
     def pause(self, seconds: float) -> None:
         """Let nothing through for `seconds`; a shorter pause never ends a longer one."""
-        until = asyncio.get_running_loop().time() + seconds
+        self._paused_at = asyncio.get_running_loop().time()
+        until = self._paused_at + seconds
         if until > self._open_at:
             self._open_at = until
             _logger.warning("the service asks for a pause: no call for %.1f s", seconds)
 
-    def throttled(self) -> int:
-        """Count an answer 429, and return how many pauses in a row that makes.
+    def throttled(self, passed_at: float) -> int:
+        """Count an answer 429 to an attempt, and return how many pauses in a row it makes.
 
-        What was already under way when the pause began counts with the answer that began it.
+        What had passed before the last pause began tells nothing new.
         """
-        if self._open_at <= asyncio.get_running_loop().time():
+        if passed_at > self._paused_at:
             self._throttled_in_a_row += 1
         return max(self._throttled_in_a_row, 1)
 

@@ -5,6 +5,7 @@ No I/O, no clock, no logging: every odd answer of the service is a two-line test
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,7 +37,7 @@ MODEL_VERSION = "2023-04-15"
 MAX_ANSWER_BYTES = 1 << 20
 """A vector is about 11 kB of JSON; what is a hundred times longer is not an answer."""
 
-_MAY_PASS = frozenset({408, 429, 500, 502, 503, 504})
+_NOT_THE_IMAGES_FAULT = frozenset({402, 405, 407, 421})
 
 _OUT_OF_PLACE = "operation is not enabled in this region"
 
@@ -78,12 +79,19 @@ def image_request(image: bytes) -> ServiceRequest:
 
 def image_url_request(url: str) -> ServiceRequest:
     """Ask for the vector of an image that the service fetches itself."""
-    return ServiceRequest("vectorizeImage", orjson.dumps({"url": url}), "application/json")
+    return ServiceRequest("vectorizeImage", _json({"url": url}), "application/json")
 
 
 def text_request(text: str) -> ServiceRequest:
     """Ask for the vector of a text."""
-    return ServiceRequest("vectorizeText", orjson.dumps({"text": text}), "application/json")
+    return ServiceRequest("vectorizeText", _json({"text": text}), "application/json")
+
+
+def _json(content: dict[str, str]) -> bytes:
+    try:
+        return orjson.dumps(content)
+    except TypeError as error:  # half a surrogate pair
+        raise InvalidInputError("it holds characters that are no Unicode text") from error
 
 
 def request_url(endpoint: str, operation: str, model_version: str) -> str:
@@ -131,11 +139,29 @@ def _checked_vector(body: bytes, model_version: str) -> Vector:
             f"the service answered with model {answered!r} although {model_version!r} was asked for; "
             "vectors of two models do not compare, so the run stops"
         )
+    once = body.count(b'"vector"') == 1 and body.count(b'"modelVersion"') == 1 and b"\\u" not in body
+    if not once and _repeats_a_name(body):
+        raise TransientError("the answer says something twice")
     vector.setflags(write=False)
     return vector
 
 
-def _error_for(  # noqa: PLR0911 - one return for each meaning
+def _repeats_a_name(body: bytes) -> bool:
+    """Whether an object names a member twice; a parser keeps the last without a word."""
+    repeats = False
+
+    def look(members: list[tuple[str, object]]) -> None:
+        nonlocal repeats
+        repeats = repeats or len(dict(members)) < len(members)
+
+    try:
+        json.loads(body, object_pairs_hook=look)
+    except RecursionError:
+        return True
+    return repeats
+
+
+def _error_for(  # noqa: C901, PLR0911 - a table, one return for each meaning
     answer: ServiceAnswer,
 ) -> TransientError | ItemError | RunError:
     """Classify an answer that is not a 200."""
@@ -158,21 +184,31 @@ def _error_for(  # noqa: PLR0911 - one return for each meaning
             )
         case HTTPStatus.NOT_FOUND:
             return EndpointError(f"{said}; check VISION_ENDPOINT, it is not an Azure AI Vision endpoint")
-        case _ if status in _MAY_PASS:
+        case HTTPStatus.BAD_REQUEST if _OUT_OF_PLACE in message.lower():
+            return EndpointError(f"{said}; choose a resource in a region that offers multimodal embeddings")
+        case _ if _may_pass(status):
             return TransientError(
                 said,
                 throttled=status == HTTPStatus.TOO_MANY_REQUESTS,
                 retry_after_s=retry_after_s(answer.headers, message),
             )
-        case HTTPStatus.BAD_REQUEST if _OUT_OF_PLACE in message.lower():
-            return EndpointError(f"{said}; choose a resource in a region that offers multimodal embeddings")
-        case _ if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        case _ if status < HTTPStatus.BAD_REQUEST:
             return EndpointError(
                 f"the service answered {status}, a redirect, which is not followed lest the key go "
                 "elsewhere; check VISION_ENDPOINT"
             )
+        case _ if status in _NOT_THE_IMAGES_FAULT:
+            return EndpointError(f"{said}; check VISION_ENDPOINT and what stands between it and you")
         case _:
             return InvalidInputError(said)
+
+
+def _may_pass(status: int) -> bool:
+    return (
+        status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
+        or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        or status < HTTPStatus.MULTIPLE_CHOICES  # a 204, say: no answer, but no refusal either
+    )
 
 
 def _code_and_message(answer: ServiceAnswer) -> tuple[str, str]:

@@ -108,7 +108,7 @@ class OutcomeStream(Generic[OutcomeT]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._cancel()
-        if isinstance(error, Exception):  # the group would wrap it in an exception group
+        if not isinstance(error, asyncio.CancelledError):  # the group would wrap it in an exception group
             kind = error = trace = None
         try:
             await self._group.__aexit__(kind, error, trace)
@@ -157,6 +157,7 @@ class OutcomeStream(Generic[OutcomeT]):
 
     async def _run(self, worker: Worker) -> None:
         try:
+            worker.go_on()
             while True:
                 async with self._turn:
                     try:
@@ -164,10 +165,12 @@ class OutcomeStream(Generic[OutcomeT]):
                     except StopAsyncIteration:
                         return
                 outcome = await self._work(item, worker)
-                with worker.paying():
-                    await self._room.acquire()
-                self._outcomes.append(outcome)
-                self._news.set()
+                try:
+                    with worker.paying():
+                        await self._room.acquire()
+                finally:  # it is paid for: out of time to wait for room, it is given all the same
+                    self._outcomes.append(outcome)
+                    self._news.set()
                 worker.go_on()
         except StoppedError:
             return

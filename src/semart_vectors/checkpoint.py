@@ -38,7 +38,7 @@ from semart_vectors.errors import (
     CheckpointMismatchError,
     ConfigurationError,
 )
-from semart_vectors.files import disk_errors, write_aside
+from semart_vectors.files import disk_errors, sync, write_aside
 from semart_vectors.records import DIMENSION, Vector
 
 if TYPE_CHECKING:
@@ -320,6 +320,7 @@ class Checkpoint:
         path = self.directory / "_journal"
         content = read_journal(path)
         self._journal = closing.enter_context(Journal(path, end=content.end))
+        sync(self.directory)
         for record in content.records:
             self._learn(_from_record(record))
         if content.damaged_bytes:

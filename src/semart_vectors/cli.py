@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -269,6 +270,7 @@ def _run(main: Coroutine[Any, Any, ResultT]) -> ResultT:
         return await main
 
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    warnings.filterwarnings("ignore", module="PIL")  # what a picture's metadata lack does not matter here
     try:
         with logging_redirect_tqdm():  # a warning stands above the progress bar, not in it
             return asyncio.run(cancelled_by_sigterm())

@@ -289,7 +289,7 @@ class AsyncVisionEmbedder:
         throttled_until = None
         async with self._slots:
             while True:
-                await self._gate.pass_through()
+                passed_at = await self._gate.pass_through()
                 attempts += 1
                 try:
                     with worker.paying():
@@ -312,15 +312,15 @@ class AsyncVisionEmbedder:
                     exhausted = failures >= self._retry.max_attempts
                 if exhausted:
                     raise self._exhausted(failure, attempts) from failure
-                await self._wait_after(failure, failures)
+                await self._wait_after(failure, failures, passed_at)
 
-    async def _wait_after(self, failure: TransientError, failures: int) -> None:
+    async def _wait_after(self, failure: TransientError, failures: int, passed_at: float) -> None:
         """Wait as long as a failure asks for: all together if the service said so, else this call alone."""
         asked_s = min(failure.retry_after_s or 0.0, self._retry.retry_after_cap_s)
         if asked_s:
             self._gate.pause(asked_s)
         elif failure.throttled:
-            bound_s = self._retry.backoff_bound_s(self._gate.throttled(), throttled=True)
+            bound_s = self._retry.backoff_bound_s(self._gate.throttled(passed_at), throttled=True)
             self._gate.pause(random.uniform(0, bound_s))  # noqa: S311 - jitter is no secret
         else:
             bound_s = self._retry.backoff_bound_s(failures)

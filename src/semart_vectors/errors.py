@@ -27,7 +27,10 @@ No message and no repr ever holds the key.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class SemartVectorsError(Exception):
@@ -106,3 +109,7 @@ class MetadataError(SemartVectorsError, ValueError):
 
 class BatchError(ExceptionGroup[ItemError], SemartVectorsError):
     """The failures of a batch, raised together by `EmbeddingBatch.raise_for_failures`."""
+
+    def derive(self, excs: Sequence[ItemError], /) -> BatchError:  # type: ignore[override] # holds no others
+        """Keep what ``except*`` leaves over an error of this tree."""
+        return BatchError(self.message, excs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from semart_vectors.errors import CheckpointDiskError
@@ -39,19 +39,21 @@ def write_aside(path: Path, *, folder: Path | None = None) -> Iterator[Path]:
     Raises:
         CheckpointDiskError: the disk refused to write; a file that stood at `path` is as it was.
     """
-    aside = (folder or path.parent) / f"_{path.name[:200]}.{os.getpid()}.tmp"
+    name = os.fsdecode(os.fsencode(path.name)[:200])  # of the 255 bytes that a name may have
+    aside = (folder or path.parent) / f"_{name}.{os.getpid()}.tmp"
     try:
         with disk_errors(path):
             yield aside
-            _sync(aside)
+            sync(aside)
             aside.replace(path)
-            _sync(path.parent)
+            sync(path.parent)
     except BaseException:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong before says more
+            aside.unlink()
         raise
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Ask the disk to keep `path`, a file or a folder, through a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -5,10 +5,12 @@ Everything here blocks on the disk: it runs in threads, never on the event loop.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
 import struct
+import threading
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -16,7 +18,6 @@ from typing import TYPE_CHECKING
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
-    IcoImagePlugin,
     Image,
     JpegImagePlugin,
     PngImagePlugin,
@@ -39,6 +40,9 @@ MAX_SIDE_PX = 15_999
 
 _MAX_DECODED_PX = 50_000_000
 """A larger image is not decoded just to see whether it is cut: that would take 150 MB and more."""
+
+_decoding = threading.Lock()
+"""One at a time: sixteen threads would take sixteen times that memory."""
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".ico", ".tif", ".tiff", ".mpo"}
@@ -153,7 +157,8 @@ def _check_format(
         with opener(BytesIO(data)) as image:
             width, height = image.size
             if not ends_whole(data) and width * height <= _MAX_DECODED_PX:
-                image.load()
+                with _decoding:
+                    image.load()
     except Exception as error:  # Pillow raises many types for broken files, SyntaxError among them
         raise InvalidInputError(f"it is cut or damaged: {error}") from error
     if not (MIN_SIDE_PX <= width <= MAX_SIDE_PX and MIN_SIDE_PX <= height <= MAX_SIDE_PX):
@@ -166,19 +171,30 @@ def _check_format(
 def _read_regular_file(path: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
     # Without O_NONBLOCK the open itself would wait for ever for a pipe's other end.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+    try:  # by hand: `open` refuses the descriptor of a directory, and leaves it open
         status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(status.st_mode):
             raise OSError("it is not a regular file")
         if status.st_size > MAX_BYTES:
             raise InvalidInputError(_size_refused(status.st_size))
-        return file.read(MAX_BYTES + 1), status
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(MAX_BYTES + 1), status
+    finally:
+        os.close(descriptor)
 
 
 def _size_refused(size_bytes: int) -> str:
     if size_bytes == 0:
         return "it is empty"
     return f"it has {size_bytes:,} bytes; the service takes at most {MAX_BYTES:,}"
+
+
+def _open_icon(file: BytesIO) -> Image.Image:
+    """Tell an icon's size by its header; Pillow's own class decodes it at once, whatever it takes."""
+    header = file.read(8)
+    return Image.new("1", (header[6] or 256, header[7] or 256))
 
 
 def _jpeg_ends_whole(data: bytes) -> bool:
@@ -212,5 +228,5 @@ _FORMATS: tuple[
     (b"RIFF", WebPImagePlugin.WebPImageFile, _webp_ends_whole),
     (b"BM", BmpImagePlugin.BmpImageFile, _left_to_the_service),
     ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), TiffImagePlugin.TiffImageFile, _left_to_the_service),
-    (b"\0\0\1\0", IcoImagePlugin.IcoImageFile, _left_to_the_service),
+    (b"\0\0\1\0", _open_icon, _left_to_the_service),
 )
