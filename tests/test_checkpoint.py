@@ -12,7 +12,7 @@ import pytest
 
 from fake_service import MODEL, vector_for
 from semart_vectors import checkpoint as checkpoint_module
-from semart_vectors.checkpoint import Checkpoint, Done, Failed, is_checkpoint, read_failures, read_status
+from semart_vectors.checkpoint import Checkpoint, Done, Failed, read_failures, read_status
 from semart_vectors.errors import (
     CheckpointDamagedError,
     CheckpointDiskError,
@@ -157,7 +157,7 @@ def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"x")
     with pytest.raises(CheckpointMismatchError, match="no checkpoint"):
         open_checkpoint(tmp_path).open()
-    assert not is_checkpoint(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
 
 
 def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
@@ -214,3 +214,26 @@ def test_vectors_take_little_room(tmp_path: Path) -> None:
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record(done(f"{number}.jpg") for number in range(200))
     assert (tmp_path / "vectors" / "part-000001.parquet").stat().st_size < 200 * 2300
+
+
+def test_looking_holds_and_changes_nothing(tmp_path: Path) -> None:
+    """What a job has recorded is seen while it holds the checkpoint; where there is none, none is made."""
+    with open_checkpoint(tmp_path / "ck") as checkpoint:
+        checkpoint.record([done("a.jpg"), failed("b.jpg")])
+        seen = open_checkpoint(tmp_path / "ck").look()
+        assert seen.done("a.jpg") == checkpoint.done("a.jpg")
+        assert seen.failure("b.jpg") == failed("b.jpg")
+    assert open_checkpoint(tmp_path / "other").look().done("a.jpg") is None
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"model_version": 5}'])
+def test_a_damaged_description_is_said_to_be_damaged(tmp_path: Path, content: str) -> None:
+    """Opening and status say so; a damaged note of the last job does no harm."""
+    with open_checkpoint(tmp_path):
+        (tmp_path / "_job.json").write_text(content)
+    assert read_status(tmp_path).asked_for is None
+    (tmp_path / "_checkpoint.json").write_text(content)
+    for use in (open_checkpoint(tmp_path).open, lambda: read_status(tmp_path)):
+        with pytest.raises(CheckpointDamagedError, match=r"_checkpoint\.json"):
+            use()

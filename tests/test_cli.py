@@ -234,3 +234,69 @@ async def test_help_names_every_command(tmp_path: Path) -> None:
     assert commands == ["demo", "clean", "embed", "status", "merge", "emulator"]
     for command in commands:
         assert (await cli(command, "--help", cwd=tmp_path)).code == 0
+
+
+async def test_a_service_that_is_down_ends_with_1_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    """Nothing is marked as failed."""
+    make_images(tmp_path / "images", 40)
+    async with FakeService(lambda _: error_reply(503)) as service:
+        ran = await embed(tmp_path, service)
+        assert (ran.code, "run again when it is back" in ran.err) == (1, True)
+        service.answer = good_reply
+        assert (await embed(tmp_path, service)).code == 0
+
+
+async def test_a_name_cannot_speak_to_the_terminal(service: FakeService, tmp_path: Path) -> None:
+    """Escapes and line ends of a file's name are shown, not sent."""
+    make_images(tmp_path / "images", 1)
+    (tmp_path / "images" / "a\x1b[31m\nError: fake.jpg").write_bytes(b"")
+    ran = await embed(tmp_path, service)
+    assert ran.code == 3
+    assert "a\\x1b[31m\\nError: fake.jpg" in ran.err
+
+
+async def test_a_dotenv_file_that_cannot_be_read_is_said_to_be(tmp_path: Path) -> None:
+    """And is not looked at when the environment says it all."""
+    make_images(tmp_path / "images", 1)
+    (tmp_path / ".env").write_bytes("VISION_KEY=x".encode("utf-16"))
+    ran = await embed(tmp_path, None)
+    assert (ran.code, ".env" in ran.err) == (2, True)
+
+
+async def test_who_stops_reading_changes_nothing(service: FakeService, tmp_path: Path) -> None:
+    """A closed pipe is no failure of a job that is done."""
+    make_images(tmp_path / "images", 2)
+    process = await start(
+        *("embed", "images", "--checkpoint", "ck"),
+        cwd=tmp_path,
+        env={"VISION_ENDPOINT": service.endpoint, "VISION_KEY": "k"},
+    )
+    assert process.stdout is not None
+    process.stdout._transport.close()  # type: ignore[attr-defined] # the pipe's reader goes away
+    assert process.stderr is not None
+    await process.stderr.read()
+    assert await process.wait() == 0
+
+
+async def test_the_demo_touches_no_folder_of_somebody_else(tmp_path: Path) -> None:
+    """A checkpoint that cost money stays where it is."""
+    (tmp_path / "embeddings").mkdir()
+    ran = await cli("demo", ".", cwd=tmp_path)
+    assert (ran.code, "holds files of yours" in ran.err) == (2, True)
+    assert (tmp_path / "embeddings").is_dir()
+
+
+@pytest.mark.parametrize("rate", ["nan", "inf", "-1", "1e-320"])
+async def test_a_rate_is_a_number_of_this_world(tmp_path: Path, rate: str) -> None:
+    """Also for a dry run."""
+    ran = await cli(
+        *("embed", ".", "--checkpoint", "ck", "--dry-run", f"--requests-per-second={rate}"), cwd=tmp_path
+    )
+    assert ran.code == 2
+
+
+async def test_the_images_folder_is_found_in_either_spelling(service: FakeService, tmp_path: Path) -> None:
+    """The archive says Images, the tutorial images."""
+    make_images(tmp_path / "Images", 1)
+    ran = await embed(tmp_path, service)
+    assert (ran.code, len(service.calls)) == (0, 1)

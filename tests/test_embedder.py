@@ -14,9 +14,10 @@ import respx
 
 from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import QUICK, jpeg, make_images
-from semart_vectors import AsyncVisionEmbedder, Embedding, EmbeddingFailure, RetryPolicy
+from semart_vectors import AsyncVisionEmbedder, Embedding, EmbeddingBatch, EmbeddingFailure, RetryPolicy
 from semart_vectors.errors import (
     AuthenticationError,
+    BatchError,
     ConfigurationError,
     EndpointError,
     InvalidInputError,
@@ -24,6 +25,7 @@ from semart_vectors.errors import (
     QuotaExceededError,
     RetriesExhaustedError,
     RunError,
+    ServiceUnavailableError,
     UnreadableImageError,
 )
 
@@ -383,3 +385,101 @@ async def test_a_failure_does_not_keep_the_images_bytes(
     while error is not None:
         assert error.__traceback__ is None
         error = error.__cause__ or error.__context__
+
+
+async def test_a_service_that_is_down_is_not_the_images_fault(
+    embedder: AsyncVisionEmbedder, service: FakeService
+) -> None:
+    """When image after image uses up its attempts with no success between, the run stops."""
+
+    def answer(call: Call) -> Reply:
+        return good_reply(call) if len(service.calls) < 5 else error_reply(503, "down")
+
+    service.answer = answer
+    with pytest.raises(ServiceUnavailableError, match="down") as caught:
+        await embedder.embed_images(jpeg(number) for number in range(100))
+    assert len(caught.value.batch.sources) == 5
+    assert len(service.calls) < 5 + 4 * (8 + embedder.max_in_flight)
+
+
+async def test_a_proxy_never_sees_a_call_to_this_machine(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plain http call through a proxy of the environment would show it the key."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    async with _open(service) as embedder:
+        await embedder.embed_image(jpeg(1))
+    assert len(service.calls) == 1
+
+
+async def test_certificates_that_cannot_be_read_are_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence names the variables to look at."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/certificates.pem")
+    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
+        await AsyncVisionEmbedder("https://a.example", "k").__aenter__()
+
+
+def test_swapping_endpoint_and_key_does_not_show_the_key() -> None:
+    """Whatever stands where the endpoint should be may be the key."""
+    with pytest.raises(ConfigurationError) as caught:
+        AsyncVisionEmbedder("s3cr3t", "https://a.example")
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_an_unknown_model_is_refused_at_once() -> None:
+    """It would fail every image."""
+    with pytest.raises(ConfigurationError, match="2022-04-11"):
+        AsyncVisionEmbedder("https://a.example", "k", model_version="2023-04-16")
+
+
+async def test_one_path_is_not_many(embedder: AsyncVisionEmbedder) -> None:
+    """A text is iterable, letter by letter; nobody means that."""
+    with pytest.raises(TypeError, match="list"):
+        await embedder.embed_images("a.jpg")
+    with pytest.raises(TypeError, match="list"):
+        embedder.stream_images(b"bytes")  # type: ignore[arg-type] # the point
+
+
+async def test_a_stream_is_opened_before_it_is_iterated(embedder: AsyncVisionEmbedder) -> None:
+    """Without `async with` there would be nothing to wait for."""
+    stream = embedder.stream_images([])
+    with pytest.raises(RuntimeError, match="async with"):
+        await anext(stream)
+    async with stream:
+        pass
+    with pytest.raises(RuntimeError, match="make a new one"):
+        await stream.__aenter__()
+
+
+async def test_closing_under_a_call_ends_it_with_our_own_sentence() -> None:
+    """Whoever still waits when the embedder is closed is told so."""
+    async with FakeService(lambda _: Reply(hang=True)) as service, asyncio.TaskGroup() as group:
+        async with _open(service) as embedder:
+            waiting = group.create_task(_embed_one(embedder))
+            await service.calls_reach(1)
+        assert "is closed" in await waiting
+
+
+async def _embed_one(embedder: AsyncVisionEmbedder) -> str:
+    with pytest.raises(RuntimeError) as caught:
+        await embedder.embed_image(jpeg(1))
+    return str(caught.value)
+
+
+async def test_an_error_names_its_image(embedder: AsyncVisionEmbedder, tmp_path: Path) -> None:
+    """In a note, as a traceback shows it, alone and in a batch."""
+    path = tmp_path / "missing.jpg"
+    with pytest.raises(UnreadableImageError) as alone:
+        await embedder.embed_image(path)
+    batch = await embedder.embed_images([path])
+    with pytest.raises(UnreadableImageError) as caught:
+        _raise_one(batch)
+    for error in (alone.value, caught.value):
+        assert any("missing.jpg" in note for note in error.__notes__)
+
+
+def _raise_one(batch: EmbeddingBatch) -> None:
+    try:
+        batch.raise_for_failures()
+    except BatchError as group:
+        raise group.exceptions[0] from None

@@ -20,7 +20,12 @@ from fake_service import Call, FakeService, Reply, error_reply, good_reply, vect
 from helpers import QUICK, jpeg, make_images
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, JobReport
 from semart_vectors.checkpoint import CheckpointStatus, Failed, read_failures, read_status
-from semart_vectors.errors import AuthenticationError, CheckpointInUseError, ConfigurationError
+from semart_vectors.errors import (
+    AuthenticationError,
+    CheckpointInUseError,
+    ConfigurationError,
+    ServiceUnavailableError,
+)
 from semart_vectors.job import plan_job
 
 if TYPE_CHECKING:
@@ -338,3 +343,64 @@ async def test_a_job_takes_no_task_and_no_bytes_for_each_image(
     service.answer = answer
     await run(embedder, tmp_path)
     assert most < 60
+
+
+async def test_an_outage_marks_no_image_as_failed(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """The run stops, and the same run finishes when the service is back."""
+    images = make_images(tmp_path / "images", 60)
+
+    def answer(call: Call) -> Reply:
+        return good_reply(call) if len(service.calls) < 20 else error_reply(503)
+
+    service.answer = answer
+    with pytest.raises(ServiceUnavailableError):
+        await run(embedder, tmp_path)
+    found = await status(tmp_path)
+    assert (found.done, found.failed) == (20, 0)
+    service.answer = good_reply
+    assert (await run(embedder, tmp_path)).embedded == 40
+    check_vectors(tmp_path, images)
+
+
+async def test_an_image_that_the_service_cannot_do_fails_alone(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """With others answered meanwhile, four failures in a row are the image's."""
+    images = make_images(tmp_path / "images", 30)
+    bad = images["00029-image.jpg"]
+    service.answer = lambda call: error_reply(500) if call.body == bad else good_reply(call)
+    report = await run(embedder, tmp_path)
+    assert (report.embedded, report.failed, report.retries) == (29, 1, 3)
+    [failure] = await failures(tmp_path)
+    assert (failure.error, failure.attempts) == ("RetriesExhaustedError", 4)
+
+
+async def test_a_name_that_leads_out_of_the_folder_is_not_read(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """A table of metadata decides which images, never which files of the machine."""
+    make_images(tmp_path / "images", 1)
+    [outside] = make_images(tmp_path, 1)
+    names = [f"../{outside}", str(tmp_path / outside)]
+    job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck", image_files=names)
+    assert (await job.run()).failed == 2
+    assert not service.calls
+
+
+async def test_a_plan_can_be_made_while_a_job_runs(tmp_path: Path) -> None:
+    """It holds and changes nothing."""
+    make_images(tmp_path / "images", 20)
+    async with (
+        FakeService(latency_s=0.05) as service,
+        AsyncVisionEmbedder(
+            service.endpoint, "k", requests_per_second=None, max_in_flight=2, retry=QUICK
+        ) as embedder,
+        asyncio.TaskGroup() as group,
+    ):
+        running = group.create_task(run(embedder, tmp_path))
+        await service.calls_reach(10)
+        plan = await plan_job(tmp_path / "images", checkpoint=tmp_path / "ck")
+        assert plan.already_done + plan.to_do == 20
+        assert (await running).embedded == 20

@@ -21,6 +21,7 @@ from semart_vectors.errors import (
     CheckpointError,
     CheckpointInUseError,
     CheckpointMismatchError,
+    ConfigurationError,
     MetadataError,
     SemartVectorsError,
 )
@@ -207,7 +208,7 @@ def test_what_is_not_a_part_is_not_read(tmp_path: Path) -> None:
 def test_a_checkpoint_without_vectors_says_what_to_do(tmp_path: Path, make: Callable[[Path], object]) -> None:
     """No folder, no part, and no row in any part are the same: nothing was embedded yet."""
     make(tmp_path)
-    with pytest.raises(CheckpointError, match="holds no vectors: run `semart-vectors embed` with"):
+    with pytest.raises(ConfigurationError, match="holds no vectors yet: run `semart-vectors embed` with"):
         merge_vectors(table_of(["a"]), tmp_path, tmp_path / "out.parquet")
 
 
@@ -254,7 +255,8 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
     for damaged in (bytes(flipped), good[:-1], good[:100], b"PAR1", b""):
         part.write_bytes(damaged)
         with pytest.raises(
-            CheckpointDamagedError, match=r"part-0\.parquet is damaged \(.*semart-vectors check"
+            CheckpointDamagedError,
+            match=r"part-0\.parquet is damaged \(.*move it away and run",
         ):
             merge_vectors(table_of(["a", "b"]), tmp_path, output)
     assert output.read_bytes() == earlier

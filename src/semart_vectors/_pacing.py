@@ -25,6 +25,9 @@ _SOFT_START_EXTRA = 0.1
 them: for so many seconds each call waits for that share of a step longer."""
 
 
+_LOG_EVERY_S = 30.0
+
+
 class Gate:
     """Lets attempts through one by one in the order they came, at a steady rate, and none during a pause.
 
@@ -45,7 +48,7 @@ class Gate:
         self._turn = asyncio.Lock()
         self._open_at = 0.0
         self._settled_at: float | None = None
-        self._paused_at = -math.inf
+        self._paused_at = self._silent_until = -math.inf
         self._throttled_in_a_row = 0
 
     async def pass_through(self) -> float:
@@ -77,7 +80,13 @@ class Gate:
         until = self._paused_at + seconds
         if until > self._open_at:
             self._open_at = until
-            _logger.warning("the service asks for a pause: no call for %.1f s", seconds)
+            if self._paused_at >= self._silent_until:
+                self._silent_until = self._paused_at + _LOG_EVERY_S
+                _logger.warning(
+                    "the service says this is too fast: no call for %.1f s; "
+                    "if it goes on saying so, lower requests_per_second",
+                    seconds,
+                )
 
     def throttled(self, passed_at: float) -> int:
         """Count an answer 429 to an attempt, and return how many pauses in a row it makes.

@@ -32,7 +32,10 @@ API_VERSION = "2024-02-01"
 """The generally available version; all previews were retired on 2025-03-31."""
 
 MODEL_VERSION = "2023-04-15"
-"""The multilingual model; `2022-04-11` is the older, English one."""
+"""The multilingual model."""
+
+MODEL_VERSIONS = (MODEL_VERSION, "2022-04-11")
+"""All there are; the older one knows English only."""
 
 MAX_ANSWER_BYTES = 1 << 20
 """A vector is about 11 kB of JSON; what is a hundred times longer is not an answer."""

@@ -6,12 +6,14 @@ import asyncio
 import ssl
 from contextlib import contextmanager
 from email.utils import formatdate
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx
 
 from semart_vectors._service import MAX_ANSWER_BYTES, ServiceAnswer, TransientError
-from semart_vectors.errors import EndpointError
+from semart_vectors.errors import ConfigurationError, EndpointError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,10 +23,32 @@ class UnreachableError(TransientError):
     """No connection to the endpoint came about: refused, or its name is unknown."""
 
 
-def make_client(max_in_flight: int) -> httpx.AsyncClient:
-    """Make a client whose pool is never the bottleneck: as many connections as calls can be under way."""
+def make_client(endpoint: str, max_in_flight: int) -> httpx.AsyncClient:
+    """Make a client whose pool is never the bottleneck: as many connections as calls can be under way.
+
+    Proxies and certificates come from the environment, but for this machine itself: a proxy would read the
+    key of an unencrypted call.
+
+    Raises:
+        ConfigurationError: the certificates that the environment names cannot be read.
+    """
     limits = httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight)
-    return httpx.AsyncClient(limits=limits, timeout=None)  # noqa: S113 - `exchange` limits each attempt as a whole
+    trust_env = not is_this_machine(urlsplit(endpoint).hostname or "")
+    try:  # `exchange` limits each attempt as a whole, so that the client need not
+        return httpx.AsyncClient(limits=limits, timeout=None, trust_env=trust_env)  # noqa: S113 - see above
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"no HTTP client can be made from this environment: {error}; "
+            "check SSL_CERT_FILE, SSL_CERT_DIR and the proxy variables"
+        ) from error
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host of an address is the machine itself."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 async def exchange(

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import contextmanager
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class OutcomeStream(Generic[OutcomeT]):
         self._source: AsyncIterator[Any] = as_async(items)
         self._work: Callable[[Any, Worker], Awaitable[OutcomeT]] = work
         self._workers = [Worker() for _ in range(width)]
-        self._running = width
+        self._running: int | None = None
         self._outcomes: deque[OutcomeT] = deque()
         self._room = asyncio.Semaphore(width)
         self._news = asyncio.Event()
@@ -97,6 +98,9 @@ class OutcomeStream(Generic[OutcomeT]):
         self._deadline: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
+        if self._running is not None:
+            raise RuntimeError("this stream was opened before: make a new one")
+        self._running = len(self._workers)
         await self._group.__aenter__()
         for worker in self._workers:
             task = self._group.create_task(self._run(worker))
@@ -122,6 +126,8 @@ class OutcomeStream(Generic[OutcomeT]):
     async def __anext__(self) -> OutcomeT:
         # An outcome leaves the queue only when nothing can interrupt its way to the caller any more: a memory
         # stream of anyio loses what it has just handed over when asyncio itself cancels the receiver.
+        if self._running is None:
+            raise RuntimeError("this stream is not open: use it with `async with`")
         while not self._outcomes:
             if self._running == 0:
                 self._raise_error()
@@ -179,12 +185,18 @@ class OutcomeStream(Generic[OutcomeT]):
             self.stop()
 
     def _ended(self, _: asyncio.Task[None]) -> None:
-        self._running -= 1
+        self._running = (self._running or 0) - 1
         self._news.set()
 
 
 def as_async(items: Iterable[ItemT] | AsyncIterable[ItemT]) -> AsyncIterator[ItemT]:
-    """Iterate either kind of iterable with ``async for``."""
+    """Iterate either kind of iterable with ``async for``.
+
+    Raises:
+        TypeError: it is a single text or path, which would be taken apart.
+    """
+    if isinstance(items, str | bytes | PathLike):
+        raise TypeError(f"many are expected, not one {type(items).__name__}: put it in a list")
     return aiter(items) if isinstance(items, AsyncIterable) else _stepping(items)
 
 

@@ -3,7 +3,7 @@
 ::
 
     DIR/
-    ├── vectors/part-000001.parquet …   what is done; never changed in place
+    ├── vectors/part-000001.parquet …   what is done; replaced as a whole, never changed in place
     ├── failures.parquet                what failed, and why
     ├── _journal                        what arrived since the last part; empty when no job runs
     ├── _checkpoint.json                format, model and dimension, compared on every opening
@@ -196,14 +196,29 @@ class Checkpoint:
             CheckpointDiskError: the disk refused.
         """
         with ExitStack() as closing, disk_errors(self.directory):
+            self._identity()  # before the lock leaves a file in somebody's folder
             self.directory.mkdir(parents=True, exist_ok=True)
             closing.enter_context(_locked(self.directory))
-            self._prepare()
-            for part in _parts(self.directory):
-                self._learn_part(part)
-            self._failed = {failed.image_file: failed for failed in read_failures(self.directory)}
+            self._prepare(is_new=self._identity() is None)
+            self._learn_parts()
             self._recover_journal(closing)
             self._closing = closing.pop_all()
+        return self
+
+    def look(self) -> Self:
+        """Learn what is done without holding or changing anything; what a job adds meanwhile may be missed.
+
+        Raises:
+            CheckpointMismatchError: as for `open`, like the others.
+            CheckpointDamagedError: see there.
+            CheckpointDiskError: see there.
+        """
+        if self._identity() is not None:
+            with disk_errors(self.directory, doing="read"):
+                records = read_journal(self.directory / "_journal").records  # first, as in `read_status`
+            self._learn_parts()
+            for record in records:
+                self._learn(_from_record(record))
         return self
 
     def close(self) -> None:
@@ -267,33 +282,37 @@ class Checkpoint:
         with write_aside(self.directory / "_job.json") as aside:
             aside.write_bytes(orjson.dumps({"asked_for": total}))
 
-    def _prepare(self) -> None:
-        """Compare an existing checkpoint with what is wanted, or make a new one."""
-        identity = {
-            "format_version": FORMAT_VERSION,
-            "model_version": self.model_version,
-            "dimension": DIMENSION,
-        }
-        found = _read_identity(self.directory)
+    def _identity(self) -> dict[str, Any] | None:
+        """Compare an existing checkpoint with what is wanted; None if there is none, and may be one."""
+        found, wanted = _read_identity(self.directory), self._wanted_identity()
         if found is None:
-            if not all(
+            # A folder of images, given by mistake, stays as it is.
+            if self.directory.is_dir() and not all(
                 entry.name.startswith(("_lock", "_checkpoint.json")) for entry in self.directory.iterdir()
             ):
                 raise CheckpointMismatchError(
                     f"{self.directory} holds other files and is no checkpoint; choose a new or empty folder"
                 )
-            with write_aside(self.directory / "_checkpoint.json") as aside:
-                aside.write_bytes(orjson.dumps(identity, option=orjson.OPT_INDENT_2))
-        elif found != identity:
+        elif found != wanted:
             differences = ", ".join(
-                f"{name} {found.get(name)!r} instead of {wanted!r}"
-                for name, wanted in identity.items()
-                if found.get(name) != wanted
+                f"{name} {found.get(name)!r} instead of {value!r}"
+                for name, value in wanted.items()
+                if found.get(name) != value
             )
             raise CheckpointMismatchError(
                 f"the checkpoint {self.directory} has {differences}; "
                 "their vectors do not compare, so choose another checkpoint folder"
             )
+        return found
+
+    def _wanted_identity(self) -> dict[str, Any]:
+        return {"format_version": FORMAT_VERSION, "model_version": self.model_version, "dimension": DIMENSION}
+
+    def _prepare(self, *, is_new: bool) -> None:
+        """Make what a new checkpoint lacks, also one whose making was interrupted."""
+        if is_new:
+            with write_aside(self.directory / "_checkpoint.json") as aside:
+                aside.write_bytes(orjson.dumps(self._wanted_identity(), option=orjson.OPT_INDENT_2))
         for left_over in self.directory.glob("_*.tmp"):
             left_over.unlink()
         # From the first moment on a reader finds the right columns, though no rows yet.
@@ -303,6 +322,11 @@ class Checkpoint:
             _write_part(self._vectors / "part-000000.parquet", self.directory, empty)
         if not (self.directory / "failures.parquet").exists():
             _write_failures(self.directory, {})
+
+    def _learn_parts(self) -> None:
+        for part in _parts(self.directory):
+            self._learn_part(part)
+        self._failed = {failed.image_file: failed for failed in read_failures(self.directory)}
 
     def _learn_part(self, path: Path) -> None:
         table = _read_part(path, columns=["image_file", "content_sha256", "file_fingerprint"])
@@ -336,12 +360,8 @@ class Checkpoint:
         """Let an entry take the place of what was known of its image."""
         name = entry.image_file
         before = self._done.get(name)
-        if isinstance(entry, Done) and before == (
-            entry.content_sha256,
-            entry.file_fingerprint,
-            before and before.part,
-        ):
-            return  # the very same record: its part was published, then the process died
+        if before is not None and isinstance(entry, Done) and before.is_of(entry):
+            return  # its part was published, then the process died before it emptied the journal
         if before is not None:
             if before.part is not None:
                 self._stale.setdefault(before.part, set()).add(name)
@@ -405,11 +425,6 @@ class Checkpoint:
         return pa.Table.from_arrays(columns, schema=VECTOR_SCHEMA)
 
 
-def is_checkpoint(directory: str | os.PathLike[str]) -> bool:
-    """Whether a directory is a checkpoint."""
-    return Path(directory, "_checkpoint.json").exists()
-
-
 def read_status(directory: str | os.PathLike[str]) -> CheckpointStatus:
     """Tell how far a checkpoint is, also while a job writes to it.
 
@@ -422,11 +437,10 @@ def read_status(directory: str | os.PathLike[str]) -> CheckpointStatus:
     identity = _read_identity(directory)
     if identity is None:
         raise ConfigurationError(f"{directory} is no checkpoint; `semart-vectors embed` makes one")
-    with disk_errors(directory):
+    with disk_errors(directory, doing="read"):
         # The journal first: what moves from it to a part meanwhile is then seen twice, not never.
         records = read_journal(directory / "_journal").records
-        note = directory / "_job.json"
-        asked_for = orjson.loads(note.read_bytes())["asked_for"] if note.exists() else None
+        asked_for = _read_note(directory)
     done: set[str] = set()
     for part in _parts(directory):
         done.update(_read_part(part, columns=["image_file"])["image_file"].to_pylist())
@@ -487,13 +501,29 @@ def _locked(directory: Path, *, wait_s: float = 0.5) -> Iterator[None]:
 
 def _read_identity(directory: Path) -> dict[str, Any] | None:
     path = directory / "_checkpoint.json"
-    try:
-        with disk_errors(path):
-            content = path.read_bytes() if path.exists() else None
-        identity = None if content is None else orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise CheckpointDamagedError(f"{path} is damaged: {error}") from error
+    with disk_errors(path, doing="read"):
+        if not path.exists():
+            return None
+        content = path.read_bytes()
+    identity = _parsed(content)
+    if not isinstance(identity, dict) or not isinstance(identity.get("model_version"), str):
+        raise CheckpointDamagedError(f"{path} is damaged: it does not say what the checkpoint holds")
     return identity
+
+
+def _read_note(directory: Path) -> int | None:
+    """Return how many images the last job was asked for; a note that cannot be read is no harm."""
+    path = directory / "_job.json"
+    note = _parsed(path.read_bytes()) if path.exists() else None
+    asked_for = note.get("asked_for") if isinstance(note, dict) else None
+    return asked_for if isinstance(asked_for, int) else None
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _parts(directory: Path) -> list[Path]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import math
 import os
 import signal
 import sys
 import warnings
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -23,22 +23,24 @@ from semart_vectors import errors
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from semart_vectors.records import JobReport, MergeReport
+    from _typeshed import DataclassInstance
+
+    from semart_vectors.records import JobReport
 
 ResultT = TypeVar("ResultT")
 
-USAGE, SOME_FAILED, INTERRUPTED = 2, 3, 130
+USAGE, SOME_FAILED, DISK, INTERRUPTED = 2, 3, 8, 130
 
 EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
     errors.ConfigurationError: USAGE,
     errors.MetadataError: USAGE,
     errors.EndpointError: USAGE,
-    errors.ItemError: SOME_FAILED,
+    errors.ServiceUnavailableError: 1,
     errors.AuthenticationError: 4,
     errors.QuotaExceededError: 5,
     errors.ModelMismatchError: 6,
     errors.CheckpointInUseError: 7,
-    errors.CheckpointDiskError: 8,
+    errors.CheckpointDiskError: DISK,
     errors.CheckpointError: 6,  # after the kinds of it above
 }
 
@@ -47,7 +49,16 @@ _NAMED = 5
 
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_OUTPUT = click.option(
+    "-o", "--output", type=_FILE, required=True, help="A .parquet file, or .csv/.tsv in TAB form."
+)
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+def _not_nan(_: click.Context, __: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # which a range lets pass, as it is neither below nor above anything
+        raise click.BadParameter("it is not a number")
+    return value
 
 
 class _Commands(click.Group):
@@ -92,7 +103,7 @@ def demo(directory: Path) -> None:
 
 @cli.command()
 @click.argument("dataset_dir", type=_DIRECTORY)
-@click.option("-o", "--output", type=_FILE, required=True, help="A .parquet file, or .csv/.tsv in TAB form.")
+@_OUTPUT
 @click.option(
     "--more-than",
     type=click.IntRange(min=0),
@@ -108,7 +119,9 @@ def clean(dataset_dir: Path, output: Path, more_than: int) -> None:
 
     table = clean_semart(dataset_dir, more_than=more_than)
     write_metadata(table, output)
-    click.echo(f"{len(table):,} paintings by {table['author'].nunique():,} authors written to {output}")
+    _say(f"{len(table):,} paintings by {table['author'].nunique():,} authors written to {output}")
+    if table.empty:
+        _say("No author has as many paintings: lower --more-than", err=True)
 
 
 @cli.command()
@@ -117,7 +130,8 @@ def clean(dataset_dir: Path, output: Path, more_than: int) -> None:
 @click.option("--metadata", type=_FILE, help="Embed only the image_file's of this table.")
 @click.option(
     "--requests-per-second",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0.001, max=1_000_000),
+    callback=_not_nan,
     default=10.0,
     show_default=True,
     help="The limit of your resource; the free tier's 20 a minute is 0.333.",
@@ -152,9 +166,13 @@ def embed(  # noqa: PLR0917 - click passes them all by name
 ) -> None:
     """Embed the images below a folder, or go on where the last run stopped."""
     from semart_vectors.embedder import AsyncVisionEmbedder
+    from semart_vectors.images import SUFFIXES
     from semart_vectors.job import EmbeddingJob, plan_job
+    from semart_vectors.semart import find_images_dir
 
     image_files = None if metadata is None else _image_files(metadata)
+    if images_dir.name.lower() == "images" and not images_dir.exists():
+        images_dir = find_images_dir(images_dir.parent)  # the archive says Images, the tutorial images
     if dry_run:
         plan = _run(
             plan_job(
@@ -165,17 +183,17 @@ def embed(  # noqa: PLR0917 - click passes them all by name
                 retry_failed=retry_failed,
             )
         )
-        duration = timedelta(seconds=round(plan.to_do / requests_per_second))
+        minutes = math.ceil(plan.to_do / requests_per_second / 60)
         _print(
             plan,
             f"{plan.total:,} images: {plan.already_done:,} done, {plan.failed:,} failed before, "
-            f"{plan.to_do:,} to do, which takes {duration} h at {requests_per_second:g} a second",
+            f"{plan.to_do:,} to do, up to {minutes:,} minutes at {requests_per_second:g} a second",
             as_json=as_json,
         )
         return
 
     embedder = AsyncVisionEmbedder.from_env(
-        {**_dotenv(), **os.environ},
+        _environment(),
         requests_per_second=requests_per_second,
         max_in_flight=max_in_flight,
         model_version=model_version,
@@ -203,6 +221,8 @@ def embed(  # noqa: PLR0917 - click passes them all by name
             INTERRUPTED,
         )
     _print(report, _told(report), as_json=as_json)
+    if not report.total:
+        _say(f"There is no image in {images_dir}: {', '.join(sorted(SUFFIXES))} count", err=True)
     if report.failed:
         _tell_failures(checkpoint, report.failed)
         sys.exit(SOME_FAILED)
@@ -216,19 +236,18 @@ def status(directory: Path, as_json: bool) -> None:  # noqa: FBT001 - click pass
     from semart_vectors.checkpoint import read_status
 
     found = read_status(directory)
-    asked_for = "" if found.asked_for is None else f" of {found.asked_for:,}"
-    lines = [
-        f"{found.done:,}{asked_for} images done with model {found.model_version}, {found.failed:,} failed"
-    ]
+    parts = [f"{found.done:,} images done with model {found.model_version}, {found.failed:,} failed"]
+    if found.asked_for is not None:
+        parts.append(f"the last job was asked for {found.asked_for:,}")
     if found.in_use:
-        lines.append("a job is writing to it at this moment")
-    _print(found, "; ".join(lines), as_json=as_json)
+        parts.append("a job is writing to it at this moment")
+    _print(found, "; ".join(parts), as_json=as_json)
 
 
 @cli.command()
 @click.argument("metadata", type=_FILE)
 @click.argument("checkpoint_dir", type=_DIRECTORY)
-@click.option("-o", "--output", type=_FILE, required=True, help="A .parquet file, or .csv/.tsv in TAB form.")
+@_OUTPUT
 @_AS_JSON
 def merge(metadata: Path, checkpoint_dir: Path, output: Path, as_json: bool) -> None:  # noqa: FBT001 - as above
     """Put each painting's vector beside its metadata."""
@@ -241,11 +260,14 @@ def merge(metadata: Path, checkpoint_dir: Path, output: Path, as_json: bool) -> 
         (report.without_metadata, "vectors have no row in the metadata and were left out"),
     ):
         if names:
-            click.echo(f"{len(names):,} {what}: {_first_few(names)}", err=True)
+            _say(f"{len(names):,} {what}: {_first_few(names)}", err=True)
 
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("semart_vectors").setLevel(logging.INFO)
+    warnings.filterwarnings("ignore", module="PIL")  # what a picture's metadata lack does not matter here
     try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:
@@ -255,8 +277,8 @@ def main() -> NoReturn:
         _stop(f"Error: {error}", _exit_code(error))
     except (KeyboardInterrupt, click.Abort):
         _stop("Interrupted", INTERRUPTED)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        _stop(f"Error: cannot print the result: {error.strerror}", DISK)
     sys.exit(0)
 
 
@@ -269,8 +291,6 @@ def _run(main: Coroutine[Any, Any, ResultT]) -> ResultT:
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         return await main
 
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    warnings.filterwarnings("ignore", module="PIL")  # what a picture's metadata lack does not matter here
     try:
         with logging_redirect_tqdm():  # a warning stands above the progress bar, not in it
             return asyncio.run(cancelled_by_sigterm())
@@ -278,8 +298,19 @@ def _run(main: Coroutine[Any, Any, ResultT]) -> ResultT:
         raise KeyboardInterrupt from None
 
 
-def _dotenv() -> dict[str, str]:
-    return {name: value for name, value in dotenv.dotenv_values(".env").items() if value is not None}
+def _environment() -> dict[str, str]:
+    """Return the environment, with what the .env file has of the two variables where they are not set."""
+    environment = dict(os.environ)
+    if not {"VISION_ENDPOINT", "VISION_KEY"} <= environment.keys():
+        try:
+            found = dotenv.dotenv_values(".env")
+        except (OSError, UnicodeDecodeError) as error:
+            raise errors.ConfigurationError(
+                f"cannot read .env: {error}; it must be UTF-8 text that you may read"
+            ) from error
+        for name, value in found.items():
+            environment.setdefault(name, value or "")
+    return environment
 
 
 def _image_files(metadata: Path) -> list[str]:
@@ -306,8 +337,8 @@ def _tell_failures(checkpoint: Path, count: int) -> None:
 
     failures = read_failures(checkpoint)
     for failure in failures[:_NAMED]:
-        click.echo(f"  {failure.image_file}: {failure.message}", err=True)
-    click.echo(
+        _say(_printable(f"  {failure.image_file}: {failure.message}"), err=True)
+    _say(
         f"{count:,} failed; {checkpoint / 'failures.parquet'} names them, --retry-failed tries them again",
         err=True,
     )
@@ -315,11 +346,23 @@ def _tell_failures(checkpoint: Path, count: int) -> None:
 
 def _first_few(names: tuple[str, ...]) -> str:
     more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    return _printable(", ".join(names[:_NAMED])) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _print(result: JobReport | MergeReport | Any, text: str, *, as_json: bool) -> None:
-    click.echo(orjson.dumps(dataclasses.asdict(result)) if as_json else text)
+def _printable(text: str) -> str:
+    """Escape what a file's name could do to a terminal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _print(result: DataclassInstance, text: str, *, as_json: bool) -> None:
+    _say(orjson.dumps(dataclasses.asdict(result)).decode() if as_json else text)
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    try:
+        click.echo(text, err=err)
+    except BrokenPipeError:  # whoever reads us has seen enough; that changes nothing of what was done
+        os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if err else sys.stdout).fileno())
 
 
 def _missing_extra(error: ModuleNotFoundError) -> click.ClickException:
@@ -329,9 +372,5 @@ def _missing_extra(error: ModuleNotFoundError) -> click.ClickException:
 
 
 def _stop(sentence: str, code: int) -> NoReturn:
-    click.echo(sentence, err=True)
+    _say(sentence, err=True)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

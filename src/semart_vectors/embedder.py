@@ -9,15 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from enum import Enum
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from semart_vectors import _service
 from semart_vectors._pacing import Gate
 from semart_vectors._retry import RetryPolicy
-from semart_vectors._service import MODEL_VERSION, ServiceAnswer, ServiceRequest, TransientError
-from semart_vectors._transport import UnreachableError, exchange, make_client
+from semart_vectors._service import (
+    MODEL_VERSION,
+    MODEL_VERSIONS,
+    ServiceAnswer,
+    ServiceRequest,
+    TransientError,
+)
+from semart_vectors._transport import UnreachableError, exchange, is_this_machine, make_client
 from semart_vectors._window import OutcomeStream, Worker, as_async
 from semart_vectors.errors import (
     ConfigurationError,
@@ -26,6 +31,7 @@ from semart_vectors.errors import (
     ItemError,
     RetriesExhaustedError,
     RunError,
+    ServiceUnavailableError,
 )
 from semart_vectors.images import LoadedImage, load_bytes, load_file
 from semart_vectors.records import Embedding, EmbeddingBatch, EmbeddingFailure, ImageSource, Outcome, Vector
@@ -41,6 +47,10 @@ if TYPE_CHECKING:
 
 _READERS = 8
 """Threads that read images: enough to hide a slow disk, few enough to leave a service its processors."""
+
+
+_IMAGES_UNTIL_DOWN = 8
+"""So many images in a row with all attempts used up are the service's failure, not theirs."""
 
 
 class EmbedderOptions(TypedDict, total=False):
@@ -103,6 +113,10 @@ class AsyncVisionEmbedder:
             )
         if max_in_flight < 1:
             raise ConfigurationError(f"max_in_flight must be at least 1, not {max_in_flight}")
+        if model_version not in MODEL_VERSIONS:
+            raise ConfigurationError(
+                f"model_version must be one of {', '.join(MODEL_VERSIONS)}, not {model_version!r}"
+            )
         self.model_version = model_version
         self.max_in_flight = max_in_flight
         self._endpoint = _checked_endpoint(endpoint)
@@ -116,6 +130,7 @@ class AsyncVisionEmbedder:
         self._closing = AsyncExitStack()
         self._state = _State.NEW
         self._was_answered = False
+        self._exhausted_in_a_row = 0
 
     @classmethod
     def from_env(
@@ -157,7 +172,7 @@ class AsyncVisionEmbedder:
         if self._given_client is not None:
             self._client = self._given_client
         else:  # loading the certificates takes longer than a loop should stand still
-            client = await self._in_thread(make_client, self.max_in_flight)
+            client = await self._in_thread(make_client, self._endpoint, self.max_in_flight)
             self._client = await self._closing.enter_async_context(client)
         return self
 
@@ -181,7 +196,11 @@ class AsyncVisionEmbedder:
             RunError: no image could be, at present.
         """
         self._check_open()
-        return await self._embed_image(image, Worker())
+        try:
+            return await self._embed_image(image, Worker())
+        except ItemError as error:
+            error.add_note(f"image: {image!r}"[:200])
+            raise
 
     async def embed_text(self, text: str) -> Embedding:
         """Embed one text of 1 to 70 words, to compare with images by cosine.
@@ -290,6 +309,7 @@ class AsyncVisionEmbedder:
         async with self._slots:
             while True:
                 passed_at = await self._gate.pass_through()
+                self._check_open()
                 attempts += 1
                 try:
                     with worker.paying():
@@ -302,6 +322,7 @@ class AsyncVisionEmbedder:
                     raise
                 else:
                     self._gate.succeeded()
+                    self._exhausted_in_a_row = 0
                     return vector, attempts
                 worker.go_on()
                 if failure.throttled:  # uses up time, not attempts
@@ -329,6 +350,12 @@ class AsyncVisionEmbedder:
     def _exhausted(self, failure: TransientError, attempts: int) -> ItemError | RunError:
         if isinstance(failure, UnreachableError) and not self._was_answered:
             return EndpointError(f"{failure}; check VISION_ENDPOINT and the network, then run again")
+        self._exhausted_in_a_row += 1
+        if self._exhausted_in_a_row >= _IMAGES_UNTIL_DOWN:
+            return ServiceUnavailableError(
+                f"the service failed {self._exhausted_in_a_row} images in a row, "
+                f"the last in {attempts} attempts: {failure}; run again when it is back"
+            )
         error = RetriesExhaustedError(f"given up after {attempts} attempts: {failure}")
         error.attempts = attempts
         return error
@@ -385,25 +412,19 @@ def _checked_endpoint(endpoint: str) -> str:
         host = None
     if parts.scheme not in ("https", "http") or not host or parts.query or parts.fragment or parts.username:
         raise ConfigurationError(
-            f"the endpoint {_without_user(address)!r} is no address like "
-            "https://NAME.cognitiveservices.azure.com; check VISION_ENDPOINT"
+            f"the endpoint{_shown(address)} is no address like https://NAME.cognitiveservices.azure.com; "
+            "check VISION_ENDPOINT"
         )
-    if parts.scheme == "http" and not _is_this_machine(host):
+    if parts.scheme == "http" and not is_this_machine(host):
         raise ConfigurationError(
             f"the endpoint {address!r} is not encrypted, and the key would be readable on its way; use https://"
         )
     return address
 
 
-def _without_user(address: str) -> str:
-    return address.rpartition("@")[2]
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _shown(address: str) -> str:
+    """Quote an address unless it may be a key: one that stands in the other's place, or a password."""
+    return f" {address!r}" if "://" in address and "@" not in address else ""
 
 
 def _checked_key(key: str | None) -> str:

@@ -12,6 +12,7 @@
     │   ├── AuthenticationError              the key or its permission was refused
     │   ├── QuotaExceededError               the quota is used up
     │   ├── EndpointError                    not this service, or not reachable as given
+    │   ├── ServiceUnavailableError          it answers nobody any more
     │   └── ModelMismatchError               the service answers with another model
     ├── CheckpointError                      the record of what is done cannot be used
     │   ├── CheckpointDamagedError           its bytes are not what was written
@@ -77,6 +78,10 @@ class QuotaExceededError(RunError):
 
 class EndpointError(RunError):
     """The endpoint is not this service, has retired this API, or cannot be reached or trusted."""
+
+
+class ServiceUnavailableError(RunError):
+    """The service has failed one image after the other: it is down, and no image is to blame."""
 
 
 class ModelMismatchError(RunError):

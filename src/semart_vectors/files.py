@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from semart_vectors.errors import CheckpointDiskError
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path, *, doing: Literal["read", "write"] = "write") -> Iterator[None]:
     """Translate what the disk refuses into `CheckpointDiskError`, named after `path`."""
     try:
         yield
@@ -23,8 +23,7 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         raise CheckpointDiskError(
-            f"cannot write {path}: {reason}; what was recorded before stays valid: "
-            "make room or choose another place, and run again"
+            f"cannot {doing} {path}: {reason}; mend that or choose another place, and run again"
         ) from error
 
 

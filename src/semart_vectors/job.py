@@ -7,6 +7,7 @@ stands the one decision that saves money: is this content paid for already?
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -18,8 +19,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, assert_never
 
 from semart_vectors._service import MODEL_VERSION
 from semart_vectors._window import OutcomeStream, Worker
-from semart_vectors.checkpoint import Checkpoint, Done, Failed, is_checkpoint
-from semart_vectors.errors import ItemError, UnreadableImageError
+from semart_vectors.checkpoint import Checkpoint, Done, Failed
+from semart_vectors.errors import ItemError, RetriesExhaustedError, UnreadableImageError
 from semart_vectors.images import LoadedImage, fingerprint_of, load_file, walk_images
 from semart_vectors.progress import ProgressBar
 from semart_vectors.records import Embedding, EmbeddingFailure, JobReport, Outcome, Vector
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 
 ResultT = TypeVar("ResultT")
+
+_logger = logging.getLogger("semart_vectors")
 
 _READ_AHEAD = 16
 """Images that are read while others are under way, each in a thread: so a slow disk is hidden."""
@@ -129,7 +132,7 @@ class EmbeddingJob:
         """
         self._run = run = self._new_run()
         async with AsyncExitStack() as closing:
-            await run.open(closing, make_checkpoint=True)
+            await run.open_checkpoint(closing)
             await run.embed(self._embedder, closing, show_progress=self._show_progress)
         return run.report()
 
@@ -170,7 +173,7 @@ async def plan_job(
         retry_failed=retry_failed,
     )
     async with AsyncExitStack() as closing:
-        await run.open(closing, make_checkpoint=False)
+        await run.look_into_checkpoint(closing)
         return await run.plan()
 
 
@@ -196,6 +199,7 @@ class _Run:
         self._bar = ProgressBar(0, shown=False)
         self._under_way: dict[bytes, _Image] = {}
         self._to_save: list[Done | Failed] = []
+        self._doubtful: list[Failed] = []
         self._not_saved_yet: dict[bytes, Vector] = {}
         self._started_at = monotonic()
         self._ended_at: float | None = None
@@ -213,15 +217,21 @@ class _Run:
             elapsed_s=(self._ended_at or monotonic()) - self._started_at,
         )
 
-    async def open(self, closing: AsyncExitStack, *, make_checkpoint: bool) -> None:
-        """Count the images, and open the checkpoint until `closing` ends."""
+    async def open_checkpoint(self, closing: AsyncExitStack) -> None:
+        """Count the images, and hold the checkpoint until `closing` ends."""
+        await self._count(closing)
+        await _in_thread(self._writing, self._checkpoint.open)
+        closing.push_async_callback(_in_thread, self._writing, self._checkpoint.close)
+
+    async def look_into_checkpoint(self, closing: AsyncExitStack) -> None:
+        """Count the images, and learn what is done without holding or changing anything."""
+        await self._count(closing)
+        await _in_thread(self._writing, self._checkpoint.look)
+
+    async def _count(self, closing: AsyncExitStack) -> None:
         for threads in (self._reading, self._writing):
             closing.callback(threads.shutdown, wait=False, cancel_futures=True)
         self.total = await _in_thread(self._reading, lambda: sum(1 for _ in self._names()))
-        exists = await _in_thread(self._writing, is_checkpoint, self._checkpoint.directory)
-        if exists or make_checkpoint:
-            await _in_thread(self._writing, self._checkpoint.open)
-            closing.push_async_callback(_in_thread, self._writing, self._checkpoint.close)
 
     async def plan(self) -> JobPlan:
         """Look every image up, and do no more."""
@@ -242,9 +252,13 @@ class _Run:
                 try:
                     await self._collect(outcomes)
                 except asyncio.CancelledError:
+                    _logger.info(
+                        "stopping: what is under way is answered and recorded; once more ends at once"
+                    )
                     outcomes.stop()
                     await self._collect(outcomes)
                     raise
+                self._settle_doubtful()
         finally:
             await self._save()
             self._ended_at = monotonic()
@@ -295,6 +309,8 @@ class _Run:
         try:
             if not _is_utf8(name):
                 raise UnreadableImageError("its name is not valid UTF-8: rename it")
+            if name.startswith("/") or ".." in name.split("/"):
+                raise UnreadableImageError("its name leads out of the folder of images")
             return load_file(self._path(name), source=name)
         except ItemError as error:
             fingerprint = self._fingerprint(name)
@@ -352,14 +368,25 @@ class _Run:
                 self._not_saved_yet[image.content_sha256] = vector
                 for each in (image, *image.twins):
                     self._settle(_done(each, vector))
+                self._settle_doubtful()
             case EmbeddingFailure(error=error):
                 attempts = error.attempts
-                for each in (image, *image.twins):
-                    self._settle(_failed(each.image_file, each.file_fingerprint, error))
+                failures = [
+                    _failed(each.image_file, each.file_fingerprint, error) for each in (image, *image.twins)
+                ]
+                self._doubtful.extend(failures)
+                if not isinstance(error, RetriesExhaustedError):
+                    self._settle_doubtful()
             case _:
                 assert_never(outcome)
         self.calls += attempts
         self.retries += max(attempts - 1, 0)
+
+    def _settle_doubtful(self) -> None:
+        """Take failures for the images' own: the service has answered since, or nothing is left to ask."""
+        doubtful, self._doubtful = self._doubtful, []
+        for failure in doubtful:
+            self._settle(failure)
 
     def _settle(self, entry: Done | Failed) -> None:
         self._to_save.append(entry)
@@ -396,6 +423,8 @@ async def _in_thread(threads: Executor, work: Callable[..., ResultT], *args: obj
 
 
 def _each_once(image_files: Iterable[str] | None) -> tuple[str, ...] | None:
+    if isinstance(image_files, str):
+        raise TypeError("image_files takes many names, not one: put it in a list")
     return None if image_files is None else tuple(dict.fromkeys(image_files))
 
 

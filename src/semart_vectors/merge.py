@@ -25,6 +25,7 @@ from semart_vectors.errors import (
     CheckpointError,
     CheckpointInUseError,
     CheckpointMismatchError,
+    ConfigurationError,
     MetadataError,
 )
 from semart_vectors.files import disk_errors, write_aside
@@ -68,8 +69,8 @@ def merge_vectors(
 
     Raises:
         MetadataError: the table, or the place of the output, cannot be used, or no name matches.
-        CheckpointError: the checkpoint holds no vectors yet, is damaged, holds those of two models, or
-            changed while it was read.
+        ConfigurationError: the checkpoint holds no vectors yet.
+        CheckpointError: it is damaged, holds those of two models, or changed while it was read.
         CheckpointDiskError: the disk refused to read or write; an earlier output is as it was.
     """
     output, folder = Path(output), Path(checkpoint, "vectors")
@@ -141,9 +142,9 @@ def _list_parts(folder: Path) -> list[Path]:
     return parts
 
 
-def _no_vectors(folder: Path) -> CheckpointError:
-    return CheckpointError(
-        f"{folder} holds no vectors: run `semart-vectors embed` with this checkpoint first"
+def _no_vectors(folder: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{folder} holds no vectors yet: run `semart-vectors embed` with this checkpoint, or wait for its end"
     )
 
 
@@ -175,7 +176,7 @@ def _scatter(parts: list[Path], names: list[str], scratch: int) -> tuple[NDArray
                 else:
                     raise CheckpointDamagedError(
                         f"{name!r} has two vectors, in {parts[owners[place]]} and {part}: "
-                        "wait for the end of a running job, or run `semart-vectors check`"
+                        "wait for the end of a running job, or run `semart-vectors embed` again"
                     )
             for version in versions:
                 models.setdefault(version, part)
@@ -243,7 +244,8 @@ def _reading(path: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise CheckpointDiskError(f"cannot read {path}: {error.strerror}") from error
         raise CheckpointDamagedError(
-            f"{path} is damaged ({error}): run `semart-vectors check` to see what else is"
+            f"{path} is damaged ({error}): move it away and run `semart-vectors embed` again, "
+            "which embeds the images it held anew"
         ) from error
 
 

@@ -10,6 +10,9 @@ from tqdm import tqdm
 if TYPE_CHECKING:
     from types import TracebackType
 
+_LINE = "{l_bar}{bar}| {n_fmt}/{total_fmt}{postfix} [{elapsed}<{remaining}, {rate_fmt}]"
+_LINE_OF_LOG = "{desc}: {n_fmt}/{total_fmt}{postfix} [{elapsed}<{remaining}, {rate_fmt}]\n"
+
 _TERMINAL_S = 0.1
 _LOG_S = 5.0
 """Between two states of the line where stderr is a file: a log wants fewer."""
@@ -20,19 +23,20 @@ class ProgressBar:
 
     def __init__(self, total: int, *, shown: bool | None) -> None:
         """Describe the line; with `shown` None it shows on a terminal only."""
-        on_terminal = sys.stderr.isatty()
+        on_terminal = sys.stderr is not None and sys.stderr.isatty()
         self._failed = 0
         self._bar: tqdm[Any] | None = None
-        if shown or (shown is None and on_terminal):
-            self._bar = bar = tqdm(
+        if sys.stderr is not None and (on_terminal if shown is None else shown):
+            self._bar = tqdm(
                 total=total,
                 unit="img",
                 desc="embedding",
                 mininterval=_TERMINAL_S if on_terminal else _LOG_S,
                 smoothing=0.02,  # steady against single calls, quick enough to show a pause
                 dynamic_ncols=True,
+                bar_format=_LINE if on_terminal else _LINE_OF_LOG,
+                postfix={"failed": 0},
             )
-            bar.set_postfix(failed=0)
 
     def __enter__(self) -> Self:
         return self

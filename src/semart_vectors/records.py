@@ -84,6 +84,8 @@ class EmbeddingBatch:
             BatchError: an exception group with the `ItemError` of each failure.
         """
         if self.failures:
+            for failure in self.failures:
+                failure.error.add_note(f"image: {failure.source!r}"[:200])
             message = f"{len(self.failures)} of {len(self.failures) + len(self.sources)} images failed"
             raise BatchError(message, [failure.error for failure in self.failures])
 

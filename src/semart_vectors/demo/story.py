@@ -10,10 +10,10 @@ import click
 import numpy as np
 import pandas as pd
 
-from semart_vectors.checkpoint import is_checkpoint
 from semart_vectors.demo.sample import make_sample
 from semart_vectors.embedder import AsyncVisionEmbedder
 from semart_vectors.emulator import Emulator
+from semart_vectors.errors import ConfigurationError
 from semart_vectors.job import EmbeddingJob
 from semart_vectors.merge import merge_vectors
 from semart_vectors.metadata import write_metadata
@@ -41,8 +41,7 @@ async def run_demo(directory: Path) -> None:
     """Clean, embed, be interrupted, resume, merge, and draw what stands near what; say so line by line."""
     metadata, checkpoint = directory / "metadata.parquet", directory / "embeddings"
     paintings, sheet = directory / "paintings.parquet", directory / "neighbours.png"
-    if is_checkpoint(checkpoint):  # of an earlier demo: begin the story anew
-        shutil.rmtree(checkpoint)
+    await asyncio.to_thread(_begin_anew, directory, checkpoint)
 
     _say("1. A collection in the form of SemArt, painted on the spot")
     sample = await asyncio.to_thread(make_sample, directory / "SemArt")
@@ -81,6 +80,17 @@ async def run_demo(directory: Path) -> None:
     _say("5. Draw some paintings with those whose vectors are nearest")
     await asyncio.to_thread(_draw_neighbours, paintings, sample.images_dir, sheet)
     _tell(f"look at {sheet}")
+
+
+def _begin_anew(directory: Path, checkpoint: Path) -> None:
+    """Take a folder that is new, or an earlier demo's, whose checkpoint goes; touch no other."""
+    mark = directory / ".made-by-semart-vectors-demo"
+    directory.mkdir(parents=True, exist_ok=True)
+    if not mark.exists() and any(directory.iterdir()):
+        raise ConfigurationError(f"{directory} holds files of yours: name a new or empty folder for the demo")
+    mark.touch()
+    if checkpoint.exists():
+        shutil.rmtree(checkpoint)
 
 
 async def _run_halfway(job: EmbeddingJob, total: int) -> JobReport:
