@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fake_service import MODEL, vector_for
-from semart_vectors import checkpoint as checkpoint_module
+from semart_vectors import checkpoint as checkpoint_module, files as files_module
 from semart_vectors.checkpoint import Checkpoint, Done, Failed, read_failures, read_status
 from semart_vectors.errors import (
     CheckpointDamagedError,
@@ -136,11 +137,11 @@ def test_a_vector_is_found_by_content_wherever_it_rests(tmp_path: Path) -> None:
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg", b"same"), done("b.jpg", b"same")])
         assert checkpoint.done_with_content(content) == "a.jpg"
-        np.testing.assert_array_equal(checkpoint.vector("a.jpg"), vector_for(b"same"))
+        np.testing.assert_array_equal(checkpoint.vector_with_content(content), vector_for(b"same"))
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg", b"changed")])
         assert checkpoint.done_with_content(content) == "b.jpg"
-        np.testing.assert_array_equal(checkpoint.vector("b.jpg"), vector_for(b"same"))
+        np.testing.assert_array_equal(checkpoint.vector_with_content(content), vector_for(b"same"))
         assert checkpoint.done_with_content(hashlib.sha256(b"other").digest()) is None
 
 
@@ -180,7 +181,7 @@ def test_a_damaged_part_is_noticed_and_named(tmp_path: Path, cut_bytes: int) -> 
     content = part.read_bytes()
     part.write_bytes(content[:600] + bytes([content[600] ^ 1]) + content[601 : len(content) - cut_bytes])
     with pytest.raises(CheckpointDamagedError, match=r"part-000001.*move it away"):
-        open_checkpoint(tmp_path).open().vector("a.jpg")
+        open_checkpoint(tmp_path).open().vector_with_content(hashlib.sha256(b"a.jpg").digest())
 
 
 def test_a_full_disk_costs_nothing_that_was_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,3 +238,117 @@ def test_a_damaged_description_is_said_to_be_damaged(tmp_path: Path, content: st
     for use in (open_checkpoint(tmp_path).open, lambda: read_status(tmp_path)):
         with pytest.raises(CheckpointDamagedError, match=r"_checkpoint\.json"):
             use()
+
+
+def test_a_creation_that_was_killed_is_taken_up(tmp_path: Path) -> None:
+    """Its lock and half a file of its own are no files of somebody else."""
+    (tmp_path / "_lock").touch()
+    (tmp_path / "__checkpoint.json.77.tmp").write_text("{")
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done("a.jpg")])
+    assert list(read(tmp_path)) == ["a.jpg"]
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_done_after_a_failure_is_not_both_when_killed_in_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The part is there, the table of failures still the old one: the journal knows better."""
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([failed("a.jpg")])
+    killed = open_checkpoint(tmp_path).open()
+    killed.record([done("a.jpg")])
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint_module, "_write_failures", _no_space)
+        with pytest.raises(OSError, match="No space"):
+            killed.close()
+    with open_checkpoint(tmp_path) as checkpoint:
+        assert checkpoint.failure("a.jpg") is None
+    assert (read_status(tmp_path).done, read_status(tmp_path).failed) == (1, 0)
+
+
+def test_of_two_rows_of_an_image_the_newer_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Should there ever be both, the next opening drops the old one."""
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done("a.jpg", b"old"), done("b.jpg")])
+    killed = open_checkpoint(tmp_path).open()
+    killed.record([done("a.jpg", b"new")])
+    with monkeypatch.context() as patch:
+        patch.setattr(killed, "_drop_stale", lambda: None)
+        killed.close()
+    with open_checkpoint(tmp_path):
+        pass
+    vectors = read(tmp_path)
+    assert set(vectors) == {"a.jpg", "b.jpg"}
+    np.testing.assert_array_equal(vectors["a.jpg"], vector_for(b"new"))
+
+
+def test_a_sync_that_fails_does_not_double_a_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The part is written again under its own number."""
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done("a.jpg")])
+        with monkeypatch.context() as patch:
+            patch.setattr(files_module, "sync", _fail_for_folders)
+            with pytest.raises(CheckpointDiskError):
+                checkpoint._publish()
+    assert list(read(tmp_path)) == ["a.jpg"]
+
+
+def _fail_for_folders(path: Path) -> None:
+    if path.is_dir():
+        raise OSError(5, "Input/output error")
+
+
+def test_a_part_that_is_not_ours_is_named(tmp_path: Path) -> None:
+    """A copy would double images, and a part of another model mix two spaces."""
+    with open_checkpoint(tmp_path / "other") as checkpoint:
+        checkpoint.model_version = "2022-04-11"
+        checkpoint.record([done("b.jpg")])
+    part = tmp_path / "other" / "vectors" / "part-000001.parquet"
+    with open_checkpoint(tmp_path / "ck") as checkpoint:
+        checkpoint.record([done("a.jpg")])
+    for name, error in {
+        "part-000007.parquet": CheckpointMismatchError,
+        "copy.parquet": CheckpointDamagedError,
+    }.items():
+        shutil.copy(part, tmp_path / "ck" / "vectors" / name)
+        with pytest.raises(error, match=name):
+            open_checkpoint(tmp_path / "ck").open()
+        (tmp_path / "ck" / "vectors" / name).unlink()
+
+
+def test_failures_alone_are_published_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many images fail, the journal stays short."""
+    monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 10)
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([failed(f"{number}.jpg") for number in range(25)])
+        assert (tmp_path / "_journal").stat().st_size == 0
+        assert len(read_failures(tmp_path)) == 25
+
+
+def test_what_the_system_refuses_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody shall move a good part away."""
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done("a.jpg")])
+    monkeypatch.setattr(pq, "ParquetFile", _no_space)
+    with pytest.raises(CheckpointDiskError, match="cannot read"):
+        open_checkpoint(tmp_path).open()
+
+
+def test_a_replaced_vector_is_known_until_the_run_ends(tmp_path: Path) -> None:
+    """Also over a kill: a renumbered collection is not paid for again; readers see no image twice."""
+    content = hashlib.sha256(b"moved").digest()
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done("a.jpg", b"moved"), done("b.jpg")])
+    killed = open_checkpoint(tmp_path).open()
+    killed.record([done("a.jpg", b"new")])
+    killed._publish()
+    killed._closing.close()
+    assert set(read(tmp_path)) == {"a.jpg", "b.jpg"}
+    with open_checkpoint(tmp_path) as checkpoint:
+        found = checkpoint.vector_with_content(content)
+        assert found is not None
+        np.testing.assert_array_equal(found, vector_for(b"moved"))
+    assert not list(tmp_path.glob("_replaced*"))

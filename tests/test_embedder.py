@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pickle
+import traceback
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -483,3 +485,44 @@ def _raise_one(batch: EmbeddingBatch) -> None:
         batch.raise_for_failures()
     except BatchError as group:
         raise group.exceptions[0] from None
+
+
+@pytest.mark.parametrize("key", ["7", "vector", "e", "123"])
+async def test_a_key_that_occurs_in_an_answer_does_no_harm(service: FakeService, key: str) -> None:
+    """Only refusals are cleaned of it."""
+    async with AsyncVisionEmbedder(service.endpoint, key, requests_per_second=None) as embedder:
+        np.testing.assert_array_equal((await embedder.embed_image(jpeg(1))).vector, vector_for(jpeg(1)))
+
+
+async def test_tracebacks_with_variables_and_pickles_do_not_hold_the_key(service: FakeService) -> None:
+    """Neither those of refusals nor those of broken connections."""
+    key = "s3cr3t-canary"
+    service.answer = lambda _: Reply(cut=10)
+    async with AsyncVisionEmbedder(service.endpoint, key, requests_per_second=None, retry=QUICK) as embedder:
+        told = ""
+        for answer in (lambda _: Reply(cut=10), lambda _: error_reply(401, apim_request_id=key)):
+            service.answer = answer
+            try:
+                await embedder.embed_image(jpeg(1))
+            except (RunError, RetriesExhaustedError) as error:
+                told += "".join(
+                    traceback.TracebackException.from_exception(error, capture_locals=True).format()
+                )
+        assert "embed_image" in told
+        assert f"'{key}'" not in told.replace(f"key = '{key}'", "")  # this test's own variable
+        with pytest.raises(TypeError, match="pickled"):
+            pickle.dumps(embedder)
+
+
+async def test_a_clients_hook_that_raises_for_statuses_changes_nothing(service: FakeService) -> None:
+    """A refused key still ends the run at once."""
+
+    async def raise_for_status(response: httpx.Response) -> None:
+        response.raise_for_status()
+
+    service.answer = lambda _: error_reply(401)
+    client = httpx.AsyncClient(event_hooks={"response": [raise_for_status]})
+    async with client, AsyncVisionEmbedder(service.endpoint, "k", http_client=client) as embedder:
+        with pytest.raises(AuthenticationError):
+            await embedder.embed_image(jpeg(1))
+    assert len(service.calls) == 1

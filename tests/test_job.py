@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import shutil
@@ -18,17 +19,21 @@ import pytest
 
 from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import QUICK, jpeg, make_images
-from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, JobReport
+from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, JobReport, images as images_module
+from semart_vectors._journal import Journal, Record
 from semart_vectors.checkpoint import CheckpointStatus, Failed, read_failures, read_status
 from semart_vectors.errors import (
     AuthenticationError,
+    CheckpointDiskError,
     CheckpointInUseError,
     ConfigurationError,
+    OutOfResourcesError,
     ServiceUnavailableError,
 )
 from semart_vectors.job import plan_job
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -404,3 +409,73 @@ async def test_a_plan_can_be_made_while_a_job_runs(tmp_path: Path) -> None:
         plan = await plan_job(tmp_path / "images", checkpoint=tmp_path / "ck")
         assert plan.already_done + plan.to_do == 20
         assert (await running).embedded == 20
+
+
+async def test_renumbered_files_keep_their_own_vectors_and_cost_nothing(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """One image is put in front, all others move up by a name: one call, each vector on its image."""
+    before = make_images(tmp_path / "images", 400)
+    await run(embedder, tmp_path)
+    contents = [jpeg(1000), *before.values()]
+    images = {f"{number:05}-image.jpg": content for number, content in enumerate(contents)}
+    await asyncio.to_thread(_write, tmp_path / "images", images)
+    report = await run(embedder, tmp_path)
+    assert (report.embedded, report.calls) == (401, 1)
+    await asyncio.to_thread(check_vectors, tmp_path, images)
+    assert Counter(service.paid) == Counter(contents)
+
+
+def _write(folder: Path, images: dict[str, bytes]) -> None:
+    for name, content in images.items():
+        (folder / name).write_bytes(content)
+
+
+async def test_an_image_that_cannot_be_read_now_keeps_its_vector(
+    embedder: AsyncVisionEmbedder, tmp_path: Path
+) -> None:
+    """What was paid for is not given up because a folder is out of reach for a while."""
+    images = make_images(tmp_path / "images", 3)
+    await run(embedder, tmp_path)
+    for name in images:
+        (tmp_path / "images" / name).unlink()
+        (tmp_path / "images" / name).symlink_to(tmp_path / "nowhere")
+    report = await run(embedder, tmp_path)
+    assert (report.already_done, report.failed) == (3, 0)
+    await asyncio.to_thread(check_vectors, tmp_path, images)
+
+
+async def test_a_lack_of_descriptors_is_no_images_fault(
+    embedder: AsyncVisionEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run stops with a sentence, and the next one finishes."""
+    make_images(tmp_path / "images", 10)
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(images_module, "_read_regular_file", refuse)
+        with pytest.raises(OutOfResourcesError, match="ulimit"):
+            await run(embedder, tmp_path)
+    assert (await run(embedder, tmp_path)).embedded == 10
+
+
+async def test_a_full_disk_loses_nothing_that_there_is_room_for_again(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run stops, what is under way is answered, and one last attempt is made to keep it all."""
+    make_images(tmp_path / "images", 60)
+    append, refusals = Journal.append, iter([OSError(errno.ENOSPC, "No space left on device")])
+
+    def full_once(journal: Journal, records: Iterable[Record]) -> None:
+        if len(service.calls) > 20 and (refusal := next(refusals, None)) is not None:
+            raise refusal
+        append(journal, records)
+
+    monkeypatch.setattr(Journal, "append", full_once)
+    with pytest.raises(CheckpointDiskError, match="No space left"):
+        await run(embedder, tmp_path)
+    paid = len(service.paid)
+    assert (await status(tmp_path)).done == paid
+    assert (await run(embedder, tmp_path)).embedded == 60 - paid

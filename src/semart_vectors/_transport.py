@@ -24,7 +24,7 @@ class UnreachableError(TransientError):
 
 
 def make_client(endpoint: str, max_in_flight: int) -> httpx.AsyncClient:
-    """Make a client whose pool is never the bottleneck: as many connections as calls can be under way.
+    """Make a client whose pool is never the bottleneck.
 
     Proxies and certificates come from the environment, but for this machine itself: a proxy would read the
     key of an unencrypted call.
@@ -32,7 +32,9 @@ def make_client(endpoint: str, max_in_flight: int) -> httpx.AsyncClient:
     Raises:
         ConfigurationError: the certificates that the environment names cannot be read.
     """
-    limits = httpx.Limits(max_connections=max_in_flight, max_keepalive_connections=max_in_flight)
+    # No bound on connections: the calls have one, and a place in the pool that a cancelled call leaked
+    # would otherwise be missing for ever.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=max_in_flight)
     trust_env = not is_this_machine(urlsplit(endpoint).hostname or "")
     try:  # `exchange` limits each attempt as a whole, so that the client need not
         return httpx.AsyncClient(limits=limits, timeout=None, trust_env=trust_env)  # noqa: S113 - see above
@@ -40,7 +42,7 @@ def make_client(endpoint: str, max_in_flight: int) -> httpx.AsyncClient:
         raise ConfigurationError(
             f"no HTTP client can be made from this environment: {error}; "
             "check SSL_CERT_FILE, SSL_CERT_DIR and the proxy variables"
-        ) from error
+        ) from None
 
 
 def is_this_machine(host: str) -> bool:
@@ -67,16 +69,19 @@ async def exchange(
         TransientError: no whole answer came in time; trying again may help.
         EndpointError: the host cannot be trusted, or the address is no address.
     """
+    content = bytearray()
     with _translated(timeout_s):
-        async with (
-            asyncio.timeout(timeout_s),
-            client.stream("POST", url, headers=headers, content=body, follow_redirects=False) as response,
-        ):
-            content = bytearray()
-            async for chunk in response.aiter_bytes():
-                content += chunk
-                if len(content) > MAX_ANSWER_BYTES:
-                    raise TransientError(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes")
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                client.stream("POST", url, headers=headers, content=body, follow_redirects=False) as response,
+            ):
+                async for chunk in response.aiter_bytes():
+                    content += chunk
+                    if len(content) > MAX_ANSWER_BYTES:
+                        raise TransientError(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes")
+        except httpx.HTTPStatusError as error:  # raised by a hook of the caller's client
+            response = error.response
     answered = dict(response.headers)
     answered.setdefault("date", formatdate(usegmt=True))  # what a `Retry-After` date is measured against
     return ServiceAnswer(response.status_code, answered, bytes(content))
@@ -86,6 +91,7 @@ async def exchange(
 def _translated(timeout_s: float) -> Iterator[None]:
     try:
         yield
+    # Never `from error`: the stack of httpx that a cause brings along holds the key among its variables.
     except TimeoutError:
         raise TransientError(f"no whole answer within {timeout_s:g} s") from None
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -93,14 +99,14 @@ def _translated(timeout_s: float) -> Iterator[None]:
             raise EndpointError(
                 f"the endpoint cannot be trusted, so the key was not sent: {error}; check VISION_ENDPOINT, "
                 "and SSL_CERT_FILE where a proxy signs with its own certificate"
-            ) from error
+            ) from None
         raise UnreachableError(
             f"no connection to the endpoint: {str(error) or type(error).__name__}"
-        ) from error
+        ) from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise EndpointError(f"the endpoint is no usable address: {error}; check VISION_ENDPOINT") from error
-    except httpx.HTTPError as error:
-        raise TransientError(f"the connection failed: {str(error) or type(error).__name__}") from error
+        raise EndpointError(f"the endpoint is no usable address: {error}; check VISION_ENDPOINT") from None
+    except (httpx.HTTPError, OSError) as error:
+        raise TransientError(f"the connection failed: {str(error) or type(error).__name__}") from None
 
 
 def _in_chain(error: BaseException | None, kind: type[BaseException]) -> bool:

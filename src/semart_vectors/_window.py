@@ -184,7 +184,10 @@ class OutcomeStream(Generic[OutcomeT]):
             self._error = self._error or error
             self.stop()
 
-    def _ended(self, _: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() and not self._stopping:  # by its work or its source: an item would be missing
+            self._error = self._error or RuntimeError("work on an item was cancelled from within")
+            self.stop()
         self._running = (self._running or 0) - 1
         self._news.set()
 

@@ -18,6 +18,7 @@ leaves the same record twice, which the next opening notices.
 from __future__ import annotations
 
 import logging
+import re
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,11 @@ _logger = logging.getLogger("semart_vectors")
 
 FORMAT_VERSION = 1
 
+_FIRST_FILES = ("_lock", "_checkpoint.json", "__checkpoint.json")
+"""What there is of a checkpoint whose making was interrupted, a temporary file among it."""
+
+_PART_NAME = re.compile(r"part-(\d+)\.parquet")
+
 ROWS_A_PART = 4096
 """About 8 MB on disk and 17 MB in memory."""
 
@@ -63,6 +69,8 @@ VECTOR_SCHEMA = pa.schema(
         pa.field("file_fingerprint", pa.int64(), nullable=False),
     ]
 )
+
+_INDEX_COLUMNS = ["image_file", "content_sha256", "file_fingerprint"]
 
 FAILURE_SCHEMA = pa.schema(
     [
@@ -141,7 +149,7 @@ class CheckpointStatus:
 class _PartAtHand:
     """The part that was read last: images that share their content tend to share their part too."""
 
-    name: str
+    path: Path
     rows: dict[str, int]
     vectors: Any
 
@@ -149,7 +157,7 @@ class _PartAtHand:
     def read(cls, path: Path) -> Self:
         table = _read_part(path, columns=["image_file", "vector"]).combine_chunks()
         rows = {image_file: row for row, image_file in enumerate(table["image_file"].to_pylist())}
-        return cls(path.name, rows, table["vector"].chunk(0))
+        return cls(path, rows, table["vector"].chunk(0))
 
     def vector(self, image_file: str) -> Vector:
         vector: Vector = self.vectors[self.rows[image_file]].values.to_numpy()
@@ -171,7 +179,11 @@ class Checkpoint:
         self._failed: dict[str, Failed] = {}
         self._unpublished: dict[str, Done] = {}
         self._stale: dict[str, set[str]] = {}
+        self._replaced: dict[bytes, tuple[Path, str]] = {}
+        self._in_journal = 0
+        self._next_part = 0
         self._failures_changed = False
+        self._is_open = False
         self._part_at_hand: _PartAtHand | None = None
         self._closing = ExitStack()
         self._journal: Journal
@@ -203,6 +215,7 @@ class Checkpoint:
             self._learn_parts()
             self._recover_journal(closing)
             self._closing = closing.pop_all()
+            self._is_open = True
         return self
 
     def look(self) -> Self:
@@ -222,13 +235,19 @@ class Checkpoint:
         return self
 
     def close(self) -> None:
-        """Publish what the journal holds, and let others write; the directory stays usable if that fails.
+        """Publish what the journal holds, drop what was replaced, and let others write.
 
         Raises:
             CheckpointDiskError: the disk refused; the journal still holds everything.
         """
+        if not self._is_open:
+            return
+        self._is_open = False
         with self._closing:
             self._publish()
+            with disk_errors(self.directory):
+                for path in self._replaced_files():
+                    path.unlink()
 
     def done(self, image_file: str) -> Known | None:
         """Return what is known of an image that has its vector."""
@@ -238,6 +257,10 @@ class Checkpoint:
         """Return why an image failed, if that is the last that was heard of it."""
         return self._failed.get(image_file)
 
+    def knows_content(self, content_sha256: bytes) -> bool:
+        """Whether this very content has its vector, under any name that an image has or had in this run."""
+        return content_sha256 in self._replaced or self.done_with_content(content_sha256) is not None
+
     def done_with_content(self, content_sha256: bytes) -> str | None:
         """Return the name of an image that has its vector and this very content."""
         for image_file in self._by_content.get(content_sha256, ()):
@@ -246,17 +269,26 @@ class Checkpoint:
                 return image_file
         return None
 
-    def vector(self, image_file: str) -> Vector:
-        """Read the vector of an image that is done.
+    def vector_with_content(self, content_sha256: bytes) -> Vector | None:
+        """Find the vector of this very content, under whatever name it was embedded, if it was.
+
+        Called between `record`s only, so that what is found is still there when it is read.
 
         Raises:
             CheckpointDamagedError: its part is no longer what was written.
+            CheckpointDiskError: the disk refused to read it.
         """
-        if (unpublished := self._unpublished.get(image_file)) is not None:
+        image_file = self.done_with_content(content_sha256)
+        if image_file is None:
+            if content_sha256 not in self._replaced:
+                return None
+            path, image_file = self._replaced[content_sha256]
+        elif (unpublished := self._unpublished.get(image_file)) is not None:
             return unpublished.vector
-        part = self._done[image_file].part
-        if self._part_at_hand is None or self._part_at_hand.name != part:
-            self._part_at_hand = _PartAtHand.read(self._vectors / str(part))
+        else:
+            path = self._vectors / str(self._done[image_file].part)
+        if self._part_at_hand is None or self._part_at_hand.path != path:
+            self._part_at_hand = _PartAtHand.read(path)
         return self._part_at_hand.vector(image_file)
 
     def record(self, entries: Iterable[Done | Failed]) -> None:
@@ -268,9 +300,10 @@ class Checkpoint:
         entries = list(entries)
         with disk_errors(self.directory):
             self._journal.append([_to_record(entry) for entry in entries])
+        self._in_journal += len(entries)
         for entry in entries:
             self._learn(entry)
-        if len(self._unpublished) >= ROWS_A_PART:
+        if self._in_journal >= ROWS_A_PART:
             self._publish()
 
     def note_images_asked_for(self, total: int) -> None:
@@ -288,7 +321,7 @@ class Checkpoint:
         if found is None:
             # A folder of images, given by mistake, stays as it is.
             if self.directory.is_dir() and not all(
-                entry.name.startswith(("_lock", "_checkpoint.json")) for entry in self.directory.iterdir()
+                entry.name.startswith(_FIRST_FILES) for entry in self.directory.iterdir()
             ):
                 raise CheckpointMismatchError(
                     f"{self.directory} holds other files and is no checkpoint; choose a new or empty folder"
@@ -326,18 +359,20 @@ class Checkpoint:
     def _learn_parts(self) -> None:
         for part in _parts(self.directory):
             self._learn_part(part)
+            self._next_part = _part_number(part) + 1
+        for path in self._replaced_files():  # a killed run's
+            with _damage(path):
+                self._learn_replaced(path, _read_part(path, columns=["image_file", "content_sha256"]))
         self._failed = {failed.image_file: failed for failed in read_failures(self.directory)}
 
     def _learn_part(self, path: Path) -> None:
-        table = _read_part(path, columns=["image_file", "content_sha256", "file_fingerprint"])
-        columns = (table[name].to_pylist() for name in table.column_names)
-        for image_file, sha256, fingerprint in zip(*columns, strict=True):
-            if image_file in self._done:
-                raise CheckpointDamagedError(
-                    f"{image_file!r} stands both in {path} and in {self._done[image_file].part}; "
-                    "move one of the two parts away, and run again"
-                )
-            self._remember(image_file, Known(bytes.fromhex(sha256), fingerprint, path.name))
+        with _damage(path):
+            table = _read_part(path, model_version=self.model_version, columns=_INDEX_COLUMNS)
+            columns = [table[name].to_pylist() for name in _INDEX_COLUMNS]
+            digests = [bytes.fromhex(sha256) for sha256 in columns[1]]
+        for image_file, sha256, fingerprint in zip(columns[0], digests, columns[2], strict=True):
+            self._replace(image_file)  # in an older part: a killed process had no time to drop it
+            self._remember(image_file, Known(sha256, fingerprint, path.name))
 
     def _recover_journal(self, closing: ExitStack) -> None:
         """Take up what a killed process left behind."""
@@ -359,23 +394,25 @@ class Checkpoint:
     def _learn(self, entry: Done | Failed) -> None:
         """Let an entry take the place of what was known of its image."""
         name = entry.image_file
-        before = self._done.get(name)
-        if before is not None and isinstance(entry, Done) and before.is_of(entry):
-            return  # its part was published, then the process died before it emptied the journal
-        if before is not None:
-            if before.part is not None:
-                self._stale.setdefault(before.part, set()).add(name)
-            del self._done[name]
-        self._unpublished.pop(name, None)
         if self._failed.pop(name, None) is not None:
             self._failures_changed = True
-        match entry:
-            case Done():
-                self._unpublished[name] = entry
-                self._remember(name, Known(entry.content_sha256, entry.file_fingerprint, None))
-            case Failed():
-                self._failed[name] = entry
-                self._failures_changed = True
+        if isinstance(entry, Failed):
+            self._replace(name)
+            self._failed[name] = entry
+            self._failures_changed = True
+        elif (known := self._done.get(name)) is None or not known.is_of(entry):
+            self._replace(name)
+            self._unpublished[name] = entry
+            self._remember(name, Known(entry.content_sha256, entry.file_fingerprint, None))
+        # else its part was published, and the process died before it emptied the journal
+
+    def _replace(self, image_file: str) -> None:
+        """Forget what is known of an image, but not its old content's vector: files are renamed."""
+        self._unpublished.pop(image_file, None)
+        known = self._done.pop(image_file, None)
+        if known is not None and known.part is not None:
+            self._stale.setdefault(known.part, set()).add(image_file)
+            self._replaced[known.content_sha256] = (self._vectors / known.part, image_file)
 
     def _remember(self, image_file: str, known: Known) -> None:
         self._done[image_file] = known
@@ -384,33 +421,49 @@ class Checkpoint:
     def _publish(self) -> None:
         """Turn the journal into a part and the table of failures, in an order that survives a kill anywhere.
 
-        Rows that were replaced leave their old parts first, while the journal still holds the new ones: so no
-        reader ever sees an image twice.
+        Rows that were replaced leave their parts first, while the journal still holds what replaced them: so
+        no reader ever sees an image twice.
         """
-        for part, stale in self._stale.items():
-            path = self._vectors / part
-            table = _read_part(path)
-            names = table["image_file"].to_pylist()
-            kept = table.take(_integers([row for row, name in enumerate(names) if name not in stale]))
-            _write_part(path, self.directory, kept)
-            self._part_at_hand = None
-        self._stale.clear()
+        self._drop_stale()
         if self._unpublished:
-            path = self._vectors / f"part-{self._next_part():06}.parquet"
+            path = self._vectors / f"part-{self._next_part:06}.parquet"
             _write_part(path, self.directory, self._unpublished_table())
-            for entry in self._unpublished.values():
-                known = self._done[entry.image_file]
-                self._done[entry.image_file] = known._replace(part=path.name)
+            for image_file in self._unpublished:
+                self._done[image_file] = self._done[image_file]._replace(part=path.name)
             self._unpublished.clear()
+            self._next_part += 1
         if self._failures_changed:
             _write_failures(self.directory, self._failed)
             self._failures_changed = False
         with disk_errors(self.directory):
             self._journal.clear()
+        self._in_journal = 0
 
-    def _next_part(self) -> int:
-        numbers = [int(path.stem.rpartition("-")[2]) for path in _parts(self.directory)]
-        return max(numbers, default=0) + 1
+    def _drop_stale(self) -> None:
+        """Write parts anew without the rows that were replaced, which are kept aside until the run ends.
+
+        Their contents are paid for, and may come up again under another name: files are renumbered.
+        """
+        for part, stale in list(self._stale.items()):
+            path = self._vectors / part
+            table = _read_part(path, model_version=self.model_version)
+            names = table["image_file"].to_pylist()
+            kept = [row for row, name in enumerate(names) if name not in stale]
+            replaced = table.take(_integers([row for row, name in enumerate(names) if name in stale]))
+            aside = self.directory / f"_replaced-{len(self._replaced_files()):06}.parquet"
+            _write_part(aside, self.directory, replaced)
+            self._learn_replaced(aside, replaced)
+            _write_part(path, self.directory, table.take(_integers(kept)))
+            self._part_at_hand = None
+            del self._stale[part]
+
+    def _replaced_files(self) -> list[Path]:
+        return sorted(self.directory.glob("_replaced-*.parquet"))
+
+    def _learn_replaced(self, path: Path, table: Any) -> None:
+        contents = (bytes.fromhex(sha256) for sha256 in table["content_sha256"].to_pylist())
+        for sha256, image_file in zip(contents, table["image_file"].to_pylist(), strict=True):
+            self._replaced[sha256] = (path, image_file)
 
     def _unpublished_table(self) -> Any:
         entries = list(self._unpublished.values())
@@ -443,7 +496,8 @@ def read_status(directory: str | os.PathLike[str]) -> CheckpointStatus:
         asked_for = _read_note(directory)
     done: set[str] = set()
     for part in _parts(directory):
-        done.update(_read_part(part, columns=["image_file"])["image_file"].to_pylist())
+        with _damage(part):
+            done.update(_read_part(part, columns=["image_file"])["image_file"].to_pylist())
     failed = {failure.image_file for failure in read_failures(directory)}
     for record in records:
         entry = _from_record(record)
@@ -468,7 +522,8 @@ def read_failures(directory: Path) -> list[Failed]:
     path = directory / "failures.parquet"
     if not path.exists():
         return []
-    return [Failed(**row) for row in _read_part(path).to_pylist()]
+    with _damage(path):
+        return [Failed(**row) for row in _read_part(path).to_pylist()]
 
 
 def _is_in_use(directory: Path) -> bool:
@@ -527,13 +582,36 @@ def _parsed(content: bytes) -> Any:
 
 
 def _parts(directory: Path) -> list[Path]:
-    return sorted((directory / "vectors").glob("part-*.parquet"))
+    """List the parts, the oldest first."""
+    found = list((directory / "vectors").glob("*.parquet"))
+    for path in found:
+        _part_number(path)
+    return sorted(found, key=_part_number)
 
 
-def _read_part(path: Path, *, columns: list[str] | None = None) -> Any:
+def _part_number(path: Path) -> int:
+    match = _PART_NAME.fullmatch(path.name)
+    if match is None:
+        raise CheckpointDamagedError(f"{path} was not put there by a job: move it away")
+    return int(match[1])
+
+
+def _read_part(path: Path, *, model_version: str | None = None, columns: list[str] | None = None) -> Any:
     # `pq.read_table` would import pandas, as `pa.array` does.
     with _damage(path), pq.ParquetFile(path, page_checksum_verification=True) as part:
+        if model_version is not None:
+            _check_model(path, part, model_version)
         return part.read(columns)
+
+
+def _check_model(path: Path, part: Any, model_version: str) -> None:
+    column = VECTOR_SCHEMA.names.index("model_version")
+    # A list is one column in Parquet, as the others are; its numbers do not add to the count.
+    for group in range(part.num_row_groups):
+        rows = part.metadata.row_group(group)
+        found = rows.column(column).statistics
+        if rows.num_rows and (found is None or (found.min, found.max) != (model_version, model_version)):
+            raise CheckpointMismatchError(f"{path} holds vectors of another model than {model_version}")
 
 
 def _write_part(path: Path, directory: Path, table: Any) -> None:
@@ -583,7 +661,9 @@ def _damage(path: Path) -> Iterator[None]:
         yield
     except CheckpointError:
         raise
-    except (pa.ArrowException, OSError, KeyError, TypeError) as error:
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise CheckpointDiskError(f"cannot read {path}: {error.strerror or error}") from error
         raise CheckpointDamagedError(
             f"{path} is damaged ({_first_line(error)}); move it away and run again: "
             "the images it held will be embedded anew, all others are kept"

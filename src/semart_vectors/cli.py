@@ -36,6 +36,7 @@ EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
     errors.MetadataError: USAGE,
     errors.EndpointError: USAGE,
     errors.ServiceUnavailableError: 1,
+    errors.OutOfResourcesError: DISK,
     errors.AuthenticationError: 4,
     errors.QuotaExceededError: 5,
     errors.ModelMismatchError: 6,

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from enum import Enum
-from typing import TYPE_CHECKING, Self, TypedDict, Unpack
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NoReturn, Self, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from semart_vectors import _service
@@ -51,6 +52,15 @@ _READERS = 8
 
 _IMAGES_UNTIL_DOWN = 8
 """So many images in a row with all attempts used up are the service's failure, not theirs."""
+
+
+class _Key(str):
+    """A key that tracebacks with variables do not show."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
 
 
 class EmbedderOptions(TypedDict, total=False):
@@ -107,6 +117,7 @@ class AsyncVisionEmbedder:
         Raises:
             ConfigurationError: one of these is missing or unusable; the message never holds the key.
         """
+        key = _Key((key or "").strip())
         if credential is not None:
             raise ConfigurationError(
                 "signing in with a credential is not offered yet; pass the resource's key"
@@ -128,9 +139,9 @@ class AsyncVisionEmbedder:
         self._client: httpx.AsyncClient
         self._readers: ThreadPoolExecutor
         self._closing = AsyncExitStack()
-        self._state = _State.NEW
         self._was_answered = False
         self._exhausted_in_a_row = 0
+        self._state = _State.NEW
 
     @classmethod
     def from_env(
@@ -156,12 +167,17 @@ class AsyncVisionEmbedder:
         return cls(environ["VISION_ENDPOINT"], environ["VISION_KEY"], **options)
 
     def __repr__(self) -> str:
+        if "_state" not in self.__dict__:
+            return "<AsyncVisionEmbedder that could not be made>"
         rate = self._gate.requests_per_second
         pace = "no rate limit" if rate is None else f"{rate:g} requests/s"
         return (
             f"<AsyncVisionEmbedder {self._endpoint}, model {self.model_version}, {pace}, "
             f"{self.max_in_flight} in flight, {self._state.name.lower()}>"
         )
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an embedder holds a key and connections: it cannot be pickled or copied")
 
     async def __aenter__(self) -> Self:
         if self._state is not _State.NEW:
@@ -373,9 +389,13 @@ class AsyncVisionEmbedder:
             timeout_s=self._retry.attempt_timeout_s,
         )
         self._was_answered = True
-        if self._key.encode() in answer.body:  # what the service says may end in a message or a log
-            answer = replace(answer, body=answer.body.replace(self._key.encode(), b"***"))
-        return answer
+        return answer if answer.status == HTTPStatus.OK else self._without_key(answer)
+
+    def _without_key(self, answer: ServiceAnswer) -> ServiceAnswer:
+        """Take the key out of a refusal, which may end in a message or a log."""
+        body = answer.body.replace(self._key.encode(), b"***")
+        headers = {name: value.replace(self._key, "***") for name, value in answer.headers.items()}
+        return replace(answer, body=body, headers=headers)
 
 
 def _forget_frames(error: BaseException | None) -> None:
@@ -427,8 +447,7 @@ def _shown(address: str) -> str:
     return f" {address!r}" if "://" in address and "@" not in address else ""
 
 
-def _checked_key(key: str | None) -> str:
-    key = (key or "").strip()
+def _checked_key(key: _Key) -> _Key:
     if not key:
         raise ConfigurationError(
             "the key is missing: pass the key of the Azure AI Vision resource (VISION_KEY)"

@@ -13,6 +13,7 @@
     │   ├── QuotaExceededError               the quota is used up
     │   ├── EndpointError                    not this service, or not reachable as given
     │   ├── ServiceUnavailableError          it answers nobody any more
+    │   ├── OutOfResourcesError (OSError)    this machine lacks memory or file descriptors
     │   └── ModelMismatchError               the service answers with another model
     ├── CheckpointError                      the record of what is done cannot be used
     │   ├── CheckpointDamagedError           its bytes are not what was written
@@ -82,6 +83,10 @@ class EndpointError(RunError):
 
 class ServiceUnavailableError(RunError):
     """The service has failed one image after the other: it is down, and no image is to blame."""
+
+
+class OutOfResourcesError(RunError, OSError):
+    """This machine has no more file descriptors or memory; no image is to blame."""
 
 
 class ModelMismatchError(RunError):

@@ -25,7 +25,12 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from semart_vectors.errors import ConfigurationError, InvalidInputError, UnreadableImageError
+from semart_vectors.errors import (
+    ConfigurationError,
+    InvalidInputError,
+    OutOfResourcesError,
+    UnreadableImageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,6 +45,8 @@ MAX_SIDE_PX = 15_999
 
 _MAX_DECODED_PX = 50_000_000
 """A larger image is not decoded just to see whether it is cut: that would take 150 MB and more."""
+
+_THIS_MACHINES_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 _decoding = threading.Lock()
 """One at a time: sixteen threads would take sixteen times that memory."""
@@ -73,12 +80,18 @@ def load_file(path: str | os.PathLike[str], *, source: object = None) -> LoadedI
     Raises:
         UnreadableImageError: it cannot be read, or is no regular file.
         InvalidInputError: the service would refuse it.
+        OutOfResourcesError: no file could be read at present.
     """
     try:
         data, status = _read_regular_file(path)
     except InvalidInputError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        if getattr(error, "errno", None) in _THIS_MACHINES_FAULT:
+            raise OutOfResourcesError(
+                f"this machine has no more of what reading an image takes: {error}; "
+                "raise its limits (ulimit -n) or lower max_in_flight, and run again"
+            ) from error
         reason = getattr(error, "strerror", None) or str(error)
         raise UnreadableImageError(f"it cannot be read: {reason}") from error
     check_image(data)
@@ -160,6 +173,8 @@ def _check_format(
                 with _decoding:
                     image.load()
     except Exception as error:  # Pillow raises many types for broken files, SyntaxError among them
+        if ends_whole(data):
+            return  # it is not cut, and what Pillow cannot read the service may
         raise InvalidInputError(f"it is cut or damaged: {error}") from error
     if not (MIN_SIDE_PX <= width <= MAX_SIDE_PX and MIN_SIDE_PX <= height <= MAX_SIDE_PX):
         raise InvalidInputError(

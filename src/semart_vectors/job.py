@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, assert_never
 from semart_vectors._service import MODEL_VERSION
 from semart_vectors._window import OutcomeStream, Worker
 from semart_vectors.checkpoint import Checkpoint, Done, Failed
-from semart_vectors.errors import ItemError, RetriesExhaustedError, UnreadableImageError
+from semart_vectors.errors import CheckpointError, ItemError, RetriesExhaustedError, UnreadableImageError
 from semart_vectors.images import LoadedImage, fingerprint_of, load_file, walk_images
 from semart_vectors.progress import ProgressBar
 from semart_vectors.records import Embedding, EmbeddingFailure, JobReport, Outcome, Vector
@@ -200,6 +200,7 @@ class _Run:
         self._under_way: dict[bytes, _Image] = {}
         self._to_save: list[Done | Failed] = []
         self._doubtful: list[Failed] = []
+        self._unreadable = 0
         self._not_saved_yet: dict[bytes, Vector] = {}
         self._started_at = monotonic()
         self._ended_at: float | None = None
@@ -220,8 +221,8 @@ class _Run:
     async def open_checkpoint(self, closing: AsyncExitStack) -> None:
         """Count the images, and hold the checkpoint until `closing` ends."""
         await self._count(closing)
-        await _in_thread(self._writing, self._checkpoint.open)
         closing.push_async_callback(_in_thread, self._writing, self._checkpoint.close)
+        await _in_thread(self._writing, self._checkpoint.open)
 
     async def look_into_checkpoint(self, closing: AsyncExitStack) -> None:
         """Count the images, and learn what is done without holding or changing anything."""
@@ -258,10 +259,17 @@ class _Run:
                     outcomes.stop()
                     await self._collect(outcomes)
                     raise
+                except CheckpointError:  # try once more when all is in: there may be room again
+                    outcomes.stop()
+                    async for outcome in outcomes:
+                        self._take(outcome)
+                    raise
                 self._settle_doubtful()
         finally:
             await self._save()
             self._ended_at = monotonic()
+            if self._unreadable > 1:
+                _logger.warning("so do %d more that cannot be read now", self._unreadable - 1)
 
     async def _pending(self) -> AsyncIterator[str]:
         """Find the images that an earlier run has neither done nor given up."""
@@ -306,6 +314,7 @@ class _Run:
         return await _in_thread(self._reading, self._read, name)
 
     def _read(self, name: str) -> LoadedImage | Failed:
+        fingerprint = self._fingerprint(name)  # before it is read: who replaces it meanwhile is noticed
         try:
             if not _is_utf8(name):
                 raise UnreadableImageError("its name is not valid UTF-8: rename it")
@@ -313,24 +322,23 @@ class _Run:
                 raise UnreadableImageError("its name leads out of the folder of images")
             return load_file(self._path(name), source=name)
         except ItemError as error:
-            fingerprint = self._fingerprint(name)
             return _failed(name.encode("utf-8", "backslashreplace").decode(), fingerprint, error)
 
     async def _unpaid(self, images: AsyncIterable[LoadedImage | Failed]) -> AsyncIterator[LoadedImage]:
         """Let those images pass whose content was never paid for, and settle the others here."""
         async for loaded in images:
             if isinstance(loaded, Failed):
-                self._settle(loaded)
+                self._settle_unread(loaded)
                 continue
             image = _Image(str(loaded.source), loaded.sha256, loaded.fingerprint)
             before = self._checkpoint.done(image.image_file)
             if before is not None and before.content_sha256 == image.content_sha256:
                 self.already_done += 1  # the file was touched or copied, but holds what it held
                 self._bar.skipped(1)
-            elif (vector := await self._paid_for(image.content_sha256)) is not None:
-                self._settle(_done(image, vector))
             elif (first := self._under_way.get(image.content_sha256)) is not None:
                 first.twins.append(image)
+            elif (vector := await self._paid_for(image.content_sha256)) is not None:
+                self._settle(_done(image, vector))
             else:
                 self._under_way[image.content_sha256] = image
                 yield replace(loaded, source=image)
@@ -338,8 +346,10 @@ class _Run:
     async def _paid_for(self, content_sha256: bytes) -> Vector | None:
         if (vector := self._not_saved_yet.get(content_sha256)) is not None:
             return vector
-        twin = self._checkpoint.done_with_content(content_sha256)
-        return None if twin is None else await _in_thread(self._writing, self._checkpoint.vector, twin)
+        if not self._checkpoint.knows_content(content_sha256):
+            return None
+        # Found and read in one visit to the thread that records: a name may get another vector in between.
+        return await _in_thread(self._writing, self._checkpoint.vector_with_content, content_sha256)
 
     async def _collect(self, outcomes: OutcomeStream[Outcome]) -> None:
         """Take outcomes until there are no more, and save them several times a second."""
@@ -382,6 +392,17 @@ class _Run:
         self.calls += attempts
         self.retries += max(attempts - 1, 0)
 
+    def _settle_unread(self, failure: Failed) -> None:
+        """Settle an image that was not sent; one that cannot be read now keeps the vector it has."""
+        if failure.error == UnreadableImageError.__name__ and self._checkpoint.done(failure.image_file):
+            if not self._unreadable:
+                _logger.warning("%s keeps its vector, though %s", failure.image_file, failure.message)
+            self._unreadable += 1
+            self.already_done += 1
+            self._bar.skipped(1)
+        else:
+            self._settle(failure)
+
     def _settle_doubtful(self) -> None:
         """Take failures for the images' own: the service has answered since, or nothing is left to ask."""
         doubtful, self._doubtful = self._doubtful, []
@@ -391,21 +412,23 @@ class _Run:
     def _settle(self, entry: Done | Failed) -> None:
         self._to_save.append(entry)
         if isinstance(entry, Done):
-            self.embedded += 1
             self._bar.done()
         else:
-            self.failed += 1
             self._bar.failed()
 
     async def _save(self) -> None:
         """Make what is settled durable."""
         if not self._to_save:
             return
-        entries, self._to_save = self._to_save, []
+        entries = self._to_save.copy()
         await _in_thread(self._writing, self._checkpoint.record, entries)
+        del self._to_save[: len(entries)]
         for entry in entries:
             if isinstance(entry, Done):
+                self.embedded += 1
                 self._not_saved_yet.pop(entry.content_sha256, None)
+            else:
+                self.failed += 1
 
 
 _NO_FILE = 0
