@@ -228,6 +228,10 @@ def _webp_ends_whole(data: bytes) -> bool:
     return len(data) >= 8 + int.from_bytes(data[4:8], "little")
 
 
+def _bmp_ends_whole(data: bytes) -> bool:
+    return len(data) >= int.from_bytes(data[2:6], "little")
+
+
 def _left_to_the_service(_: bytes) -> bool:
     return True
 
@@ -241,7 +245,7 @@ _FORMATS: tuple[
     (b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile, _png_ends_whole),
     ((b"GIF87a", b"GIF89a"), GifImagePlugin.GifImageFile, _gif_ends_whole),
     (b"RIFF", WebPImagePlugin.WebPImageFile, _webp_ends_whole),
-    (b"BM", BmpImagePlugin.BmpImageFile, _left_to_the_service),
+    (b"BM", BmpImagePlugin.BmpImageFile, _bmp_ends_whole),
     ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), TiffImagePlugin.TiffImageFile, _left_to_the_service),
     (b"\0\0\1\0", _open_icon, _left_to_the_service),
 )
