@@ -259,7 +259,7 @@ def test_done_after_a_failure_is_not_both_when_killed_in_between(
     killed = open_checkpoint(tmp_path).open()
     killed.record([done("a.jpg")])
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint_module, "_write_failures", _no_space)
+        patch.setattr(checkpoint_module, "write_failures", _no_space)
         with pytest.raises(OSError, match="No space"):
             killed.close()
     with open_checkpoint(tmp_path) as checkpoint:

@@ -18,7 +18,6 @@ leaves the same record twice, which the next opening notices.
 from __future__ import annotations
 
 import logging
-import re
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,14 +26,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import filelock
 import numpy as np
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from semart_vectors._journal import Journal, Record, read_journal
+from semart_vectors._parts import (
+    INDEX_COLUMNS,
+    Done,
+    Failed,
+    PartAtHand,
+    damage,
+    integers,
+    list_parts,
+    no_vectors,
+    part_number,
+    read_failures,
+    read_part,
+    vector_table,
+    write_failures,
+    write_part,
+)
 from semart_vectors.errors import (
     CheckpointDamagedError,
-    CheckpointDiskError,
-    CheckpointError,
     CheckpointInUseError,
     CheckpointMismatchError,
     ConfigurationError,
@@ -46,7 +57,15 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
 
-    from numpy.typing import NDArray
+__all__ = [
+    "Checkpoint",
+    "CheckpointStatus",
+    "Done",
+    "Failed",
+    "Known",
+    "read_failures",
+    "read_status",
+]
 
 _logger = logging.getLogger("semart_vectors")
 
@@ -55,66 +74,8 @@ FORMAT_VERSION = 1
 _FIRST_FILES = ("_lock", "_checkpoint.json", "__checkpoint.json")
 """What there is of a checkpoint whose making was interrupted, a temporary file among it."""
 
-_PART_NAME = re.compile(r"part-(\d+)\.parquet")
-
 ROWS_A_PART = 4096
 """About 8 MB on disk and 17 MB in memory."""
-
-VECTOR_SCHEMA = pa.schema(
-    [
-        pa.field("image_file", pa.string(), nullable=False),
-        pa.field("vector", pa.list_(pa.float32(), DIMENSION), nullable=False),
-        pa.field("model_version", pa.string(), nullable=False),
-        pa.field("content_sha256", pa.string(), nullable=False),
-        pa.field("file_fingerprint", pa.int64(), nullable=False),
-    ]
-)
-
-_INDEX_COLUMNS = ["image_file", "content_sha256", "file_fingerprint"]
-
-FAILURE_SCHEMA = pa.schema(
-    [
-        pa.field("image_file", pa.string(), nullable=False),
-        pa.field("error", pa.string(), nullable=False),
-        pa.field("message", pa.string(), nullable=False),
-        pa.field("attempts", pa.int64(), nullable=False),
-        pa.field("file_fingerprint", pa.int64(), nullable=False),
-    ]
-)
-
-VECTOR_FILE_OPTIONS: dict[str, Any] = {
-    "compression": "zstd",
-    "use_dictionary": False,
-    "column_encoding": {
-        "vector.list.element": "BYTE_STREAM_SPLIT"
-    },  # 1.8 kB a vector instead of 4.1, lossless
-    "write_page_checksum": True,
-}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Done:
-    """An image with its vector."""
-
-    image_file: str
-    vector: Vector
-    content_sha256: bytes
-    """Digest of the bytes that were embedded, 32 bytes."""
-    file_fingerprint: int
-    """See `semart_vectors.images.fingerprint_of`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """An image without a vector, and why."""
-
-    image_file: str
-    error: str
-    """The name of the error's class."""
-    message: str
-    attempts: int
-    file_fingerprint: int
-    """0 where there was no file to look at."""
 
 
 class Known(NamedTuple):
@@ -145,25 +106,6 @@ class CheckpointStatus:
     """Whether a process is writing to it at this moment."""
 
 
-@dataclass(frozen=True, slots=True)
-class _PartAtHand:
-    """The part that was read last: images that share their content tend to share their part too."""
-
-    path: Path
-    rows: dict[str, int]
-    vectors: Any
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        table = _read_part(path, columns=["image_file", "vector"]).combine_chunks()
-        rows = {image_file: row for row, image_file in enumerate(table["image_file"].to_pylist())}
-        return cls(path, rows, table["vector"].chunk(0))
-
-    def vector(self, image_file: str) -> Vector:
-        vector: Vector = self.vectors[self.rows[image_file]].values.to_numpy()
-        return vector
-
-
 class Checkpoint:
     """The one writer of a checkpoint directory; not for use by two threads at a time.
 
@@ -184,7 +126,7 @@ class Checkpoint:
         self._next_part = 0
         self._failures_changed = False
         self._is_open = False
-        self._part_at_hand: _PartAtHand | None = None
+        self._part_at_hand: PartAtHand | None = None
         self._closing = ExitStack()
         self._journal: Journal
 
@@ -288,7 +230,7 @@ class Checkpoint:
         else:
             path = self._vectors / str(self._done[image_file].part)
         if self._part_at_hand is None or self._part_at_hand.path != path:
-            self._part_at_hand = _PartAtHand.read(path)
+            self._part_at_hand = PartAtHand.read(path)
         return self._part_at_hand.vector(image_file)
 
     def record(self, entries: Iterable[Done | Failed]) -> None:
@@ -350,25 +292,25 @@ class Checkpoint:
             left_over.unlink()
         # From the first moment on a reader finds the right columns, though no rows yet.
         self._vectors.mkdir(exist_ok=True)
-        if not _parts(self.directory):
-            empty = pa.Table.from_batches([], VECTOR_SCHEMA)
-            _write_part(self._vectors / "part-000000.parquet", self.directory, empty)
+        if not list_parts(self.directory):
+            empty = no_vectors()
+            write_part(self._vectors / "part-000000.parquet", self.directory, empty)
         if not (self.directory / "failures.parquet").exists():
-            _write_failures(self.directory, {})
+            write_failures(self.directory, {})
 
     def _learn_parts(self) -> None:
-        for part in _parts(self.directory):
+        for part in list_parts(self.directory):
             self._learn_part(part)
-            self._next_part = _part_number(part) + 1
+            self._next_part = part_number(part) + 1
         for path in self._replaced_files():  # a killed run's
-            with _damage(path):
-                self._learn_replaced(path, _read_part(path, columns=["image_file", "content_sha256"]))
+            with damage(path):
+                self._learn_replaced(path, read_part(path, columns=["image_file", "content_sha256"]))
         self._failed = {failed.image_file: failed for failed in read_failures(self.directory)}
 
     def _learn_part(self, path: Path) -> None:
-        with _damage(path):
-            table = _read_part(path, model_version=self.model_version, columns=_INDEX_COLUMNS)
-            columns = [table[name].to_pylist() for name in _INDEX_COLUMNS]
+        with damage(path):
+            table = read_part(path, model_version=self.model_version, columns=INDEX_COLUMNS)
+            columns = [table[name].to_pylist() for name in INDEX_COLUMNS]
             digests = [bytes.fromhex(sha256) for sha256 in columns[1]]
         for image_file, sha256, fingerprint in zip(columns[0], digests, columns[2], strict=True):
             self._replace(image_file)  # in an older part: a killed process had no time to drop it
@@ -427,13 +369,13 @@ class Checkpoint:
         self._drop_stale()
         if self._unpublished:
             path = self._vectors / f"part-{self._next_part:06}.parquet"
-            _write_part(path, self.directory, self._unpublished_table())
+            write_part(path, self.directory, vector_table(self._unpublished.values(), self.model_version))
             for image_file in self._unpublished:
                 self._done[image_file] = self._done[image_file]._replace(part=path.name)
             self._unpublished.clear()
             self._next_part += 1
         if self._failures_changed:
-            _write_failures(self.directory, self._failed)
+            write_failures(self.directory, self._failed)
             self._failures_changed = False
         with disk_errors(self.directory):
             self._journal.clear()
@@ -446,14 +388,14 @@ class Checkpoint:
         """
         for part, stale in list(self._stale.items()):
             path = self._vectors / part
-            table = _read_part(path, model_version=self.model_version)
+            table = read_part(path, model_version=self.model_version)
             names = table["image_file"].to_pylist()
             kept = [row for row, name in enumerate(names) if name not in stale]
-            replaced = table.take(_integers([row for row, name in enumerate(names) if name in stale]))
+            replaced = table.take(integers([row for row, name in enumerate(names) if name in stale]))
             aside = self.directory / f"_replaced-{len(self._replaced_files()):06}.parquet"
-            _write_part(aside, self.directory, replaced)
+            write_part(aside, self.directory, replaced)
             self._learn_replaced(aside, replaced)
-            _write_part(path, self.directory, table.take(_integers(kept)))
+            write_part(path, self.directory, table.take(integers(kept)))
             self._part_at_hand = None
             del self._stale[part]
 
@@ -464,18 +406,6 @@ class Checkpoint:
         contents = (bytes.fromhex(sha256) for sha256 in table["content_sha256"].to_pylist())
         for sha256, image_file in zip(contents, table["image_file"].to_pylist(), strict=True):
             self._replaced[sha256] = (path, image_file)
-
-    def _unpublished_table(self) -> Any:
-        entries = list(self._unpublished.values())
-        flat = _numbers(pa.float32(), np.concatenate([entry.vector for entry in entries]))
-        columns = [
-            _texts([entry.image_file for entry in entries]),
-            pa.FixedSizeListArray.from_arrays(flat, DIMENSION),
-            _texts([self.model_version] * len(entries)),
-            _texts([entry.content_sha256.hex() for entry in entries]),
-            _integers([entry.file_fingerprint for entry in entries]),
-        ]
-        return pa.Table.from_arrays(columns, schema=VECTOR_SCHEMA)
 
 
 def read_status(directory: str | os.PathLike[str]) -> CheckpointStatus:
@@ -495,9 +425,9 @@ def read_status(directory: str | os.PathLike[str]) -> CheckpointStatus:
         records = read_journal(directory / "_journal").records
         asked_for = _read_note(directory)
     done: set[str] = set()
-    for part in _parts(directory):
-        with _damage(part):
-            done.update(_read_part(part, columns=["image_file"])["image_file"].to_pylist())
+    for part in list_parts(directory):
+        with damage(part):
+            done.update(read_part(part, columns=["image_file"])["image_file"].to_pylist())
     failed = {failure.image_file for failure in read_failures(directory)}
     for record in records:
         entry = _from_record(record)
@@ -511,19 +441,6 @@ def read_status(directory: str | os.PathLike[str]) -> CheckpointStatus:
         asked_for=asked_for,
         in_use=_is_in_use(directory),
     )
-
-
-def read_failures(directory: Path) -> list[Failed]:
-    """Read the table of failures of a checkpoint directory.
-
-    Raises:
-        CheckpointDamagedError: it cannot be read.
-    """
-    path = directory / "failures.parquet"
-    if not path.exists():
-        return []
-    with _damage(path):
-        return [Failed(**row) for row in _read_part(path).to_pylist()]
 
 
 def _is_in_use(directory: Path) -> bool:
@@ -579,99 +496,6 @@ def _parsed(content: bytes) -> Any:
         return orjson.loads(content)
     except orjson.JSONDecodeError:
         return None
-
-
-def _parts(directory: Path) -> list[Path]:
-    """List the parts, the oldest first."""
-    found = list((directory / "vectors").glob("*.parquet"))
-    for path in found:
-        _part_number(path)
-    return sorted(found, key=_part_number)
-
-
-def _part_number(path: Path) -> int:
-    match = _PART_NAME.fullmatch(path.name)
-    if match is None:
-        raise CheckpointDamagedError(f"{path} was not put there by a job: move it away")
-    return int(match[1])
-
-
-def _read_part(path: Path, *, model_version: str | None = None, columns: list[str] | None = None) -> Any:
-    # `pq.read_table` would import pandas, as `pa.array` does.
-    with _damage(path), pq.ParquetFile(path, page_checksum_verification=True) as part:
-        if model_version is not None:
-            _check_model(path, part, model_version)
-        return part.read(columns)
-
-
-def _check_model(path: Path, part: Any, model_version: str) -> None:
-    column = VECTOR_SCHEMA.names.index("model_version")
-    # A list is one column in Parquet, as the others are; its numbers do not add to the count.
-    for group in range(part.num_row_groups):
-        rows = part.metadata.row_group(group)
-        found = rows.column(column).statistics
-        if rows.num_rows and (found is None or (found.min, found.max) != (model_version, model_version)):
-            raise CheckpointMismatchError(f"{path} holds vectors of another model than {model_version}")
-
-
-def _write_part(path: Path, directory: Path, table: Any) -> None:
-    # The temporary file stays out of vectors/, whose readers may take every file for a part.
-    with write_aside(path, folder=directory) as aside:
-        pq.write_table(table, aside, **VECTOR_FILE_OPTIONS)
-        written = pq.read_metadata(aside).num_rows
-        if written != table.num_rows:
-            raise CheckpointDiskError(f"{path} came out with {written} rows instead of {table.num_rows}")
-
-
-def _write_failures(directory: Path, failed: dict[str, Failed]) -> None:
-    failures = list(failed.values())
-    columns = [
-        _texts([failure.image_file for failure in failures]),
-        _texts([failure.error for failure in failures]),
-        _texts([failure.message for failure in failures]),
-        _integers([failure.attempts for failure in failures]),
-        _integers([failure.file_fingerprint for failure in failures]),
-    ]
-    with write_aside(directory / "failures.parquet") as aside:
-        table = pa.Table.from_arrays(columns, schema=FAILURE_SCHEMA)
-        pq.write_table(table, aside, write_page_checksum=True)
-
-
-# `pa.array` imports pandas to see whether it is handed a series: a third of a second before the first call.
-
-
-def _texts(values: list[str]) -> Any:
-    builder = pa.lib.StringBuilder()
-    builder.append_values(values)
-    return builder.finish()
-
-
-def _integers(values: list[int]) -> Any:
-    return _numbers(pa.int64(), np.array(values, dtype=np.int64))
-
-
-def _numbers(kind: Any, values: NDArray[Any]) -> Any:
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
-
-
-@contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    """Translate what pyarrow says of a file that is not what was written."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise CheckpointDiskError(f"cannot read {path}: {error.strerror or error}") from error
-        raise CheckpointDamagedError(
-            f"{path} is damaged ({_first_line(error)}); move it away and run again: "
-            "the images it held will be embedded anew, all others are kept"
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0]
 
 
 def _to_record(entry: Done | Failed) -> Record:
