@@ -15,6 +15,8 @@ from semart_vectors.emulator import Service, Settings, create_app
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from semart_vectors.emulator.rate_limit import Tier
+
 IMAGE = "/computervision/retrieval:vectorizeImage"
 TEXT = "/computervision/retrieval:vectorizeText"
 GA = {"api-version": "2024-02-01"}
@@ -243,6 +245,23 @@ async def test_a_call_beyond_the_rate_is_told_when_to_come_back(
     assert response.headers["retry-after"] == str(wait_s)
 
 
+@pytest.mark.parametrize(("tier", "calls", "wait_s"), [("F0", 20, 60), ("S1", 10, 1)])
+async def test_a_tier_has_its_rate_and_its_words(tier: Tier, calls: int, wait_s: int) -> None:
+    """The free tier is told to wait up to a minute and to pay, the standard tier a second."""
+    async with serve(Service(Settings(tier=tier), clock=lambda: 0.0)) as client:
+        answers = [await client.post(TEXT, json={"text": "a"}) for _ in range(calls + 1)]
+    assert [answer.status_code for answer in answers] == [200] * calls + [429]
+    message = error_of(answers[-1])["message"]
+    assert f"ComputerVision {tier} pricing tier. Please retry after {wait_s} second" in message
+    assert ("switch to a paid tier" in message) == (tier == "F0")
+
+
+async def test_a_rate_of_its_own_goes_before_that_of_the_tier() -> None:
+    """Limits are raised by ticket: the tier keeps its words, the rate is any number, counted in any way."""
+    settings = Settings(tier="S1", requests_per_second=30, limit_kind="fixed")
+    assert repr(settings.rate_limit(lambda: 0.0)) == "FixedWindow(30, 1.0)"
+
+
 async def test_the_retry_after_header_can_be_left_out() -> None:
     """Without the header the sentence still says how long to wait."""
     service = Service(Settings(requests_per_second=1, retry_after=False), clock=lambda: 0.0)
@@ -283,6 +302,8 @@ async def test_the_ledger_has_every_call() -> None:
         lambda: Settings(latency_s=-1),
         lambda: Settings(latency_s=float("nan")),
         lambda: Settings(key=" "),
+        lambda: Settings(tier="S9"),  # type: ignore[arg-type] # what a reader of a file may hand in
+        lambda: Settings(limit_kind="leaky"),  # type: ignore[arg-type] # as above
         lambda: Service(Settings(requests_per_second=0)),
         lambda: Service(Settings(requests_per_second=float("inf"))),
     ],

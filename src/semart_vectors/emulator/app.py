@@ -11,7 +11,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import orjson
 from starlette.applications import Starlette
@@ -22,7 +22,7 @@ from starlette.routing import Mount, Route
 from semart_vectors.emulator import refusals
 from semart_vectors.emulator.ledger import Call, Ledger
 from semart_vectors.emulator.pictures import read_picture
-from semart_vectors.emulator.rate_limit import RateLimit, SlidingWindow, Unlimited
+from semart_vectors.emulator.rate_limit import LIMITS, TIERS, LimitKind, RateLimit, Tier, Unlimited
 from semart_vectors.emulator.refusals import Refusal
 from semart_vectors.emulator.vectors import MODELS, image_vector, text_vector
 
@@ -42,6 +42,17 @@ PATH_PREFIX = "/computervision/retrieval:"
 OPERATIONS = ("vectorizeImage", "vectorizeText")
 
 
+class Options(TypedDict, total=False):
+    """The fields of `Settings`, as keywords for those that pass them on."""
+
+    key: str | None
+    requests_per_second: float | None
+    limit_kind: LimitKind
+    tier: Tier | None
+    latency_s: float
+    retry_after: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How the emulated resource behaves."""
@@ -49,7 +60,11 @@ class Settings:
     key: str | None = None
     """The only good key; with None every key that is not empty is good."""
     requests_per_second: float | None = None
-    """The rate that both operations share, in an exact sliding window; with None there is no limit."""
+    """The rate that both operations share; with None it is that of the tier."""
+    limit_kind: LimitKind = "sliding"
+    """How the rate is counted: in a sliding window, in fixed windows, or as a bucket."""
+    tier: Tier | None = None
+    """The pricing tier, whose rate holds if no other is given; with None there is no limit without a rate."""
     latency_s: float = 0.0
     """The least time from a request to its answer, whatever the answer."""
     retry_after: bool = True
@@ -60,6 +75,17 @@ class Settings:
             raise ValueError(f"latency_s must be zero or more and finite, not {self.latency_s}")
         if self.key is not None and not self.key.strip():
             raise ValueError("key must not be blank; None takes every key")
+        if self.limit_kind not in LIMITS:
+            raise ValueError(f"limit_kind must be one of {', '.join(LIMITS)}, not {self.limit_kind}")
+        if self.tier not in (None, *TIERS):
+            raise ValueError(f"tier must be one of {', '.join(TIERS)}, or None, not {self.tier}")
+
+    def rate_limit(self, clock: Callable[[], float]) -> RateLimit:
+        """Make the limit that these settings ask for."""
+        rate = self.requests_per_second
+        if rate is None and self.tier is not None:
+            rate = TIERS[self.tier]
+        return Unlimited() if rate is None else LIMITS[self.limit_kind].of_rate(rate, clock=clock)
 
 
 class Service:
@@ -73,8 +99,7 @@ class Service:
         self.closing = asyncio.Event()
         """Once set, no answer waits for its latency any more, and no further picture is begun."""
         self._clock = clock
-        rate = self.settings.requests_per_second
-        self._limit: RateLimit = Unlimited() if rate is None else SlidingWindow.of_rate(rate, clock=clock)
+        self._limit = self.settings.rate_limit(clock)
         # The default executor is the client's too: leave it more threads than the pictures take.
         self._cores = asyncio.Semaphore(os.cpu_count() or 1)
 
@@ -134,8 +159,13 @@ class Service:
         # A gateway knows keys and rates before the model behind it sees a body, so a picture that
         # will be refused counts against the rate all the same.
         if (wait_s := self._limit.admit()) > 0:
+            seconds = math.ceil(wait_s)
             return refusals.rate_exceeded(
-                operation, api_version, math.ceil(wait_s), retry_after=self.settings.retry_after
+                operation,
+                seconds,
+                api_version=api_version,
+                tier=self.settings.tier or "S1",
+                headers={"retry-after": str(seconds)} if self.settings.retry_after else {},
             )
         return None
 

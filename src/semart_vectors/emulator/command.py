@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from typing import TYPE_CHECKING
 
 import click
 
+from semart_vectors.emulator.rate_limit import LIMITS, TIERS
 from semart_vectors.emulator.server import HOST, Emulator
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from semart_vectors.emulator.app import Options
 
 
 @click.command("emulator")
@@ -19,7 +26,20 @@ from semart_vectors.emulator.server import HOST, Emulator
 @click.option(
     "--requests-per-second",
     type=click.FloatRange(min=0, min_open=True),
-    help="The rate limit; without it there is none.",
+    help="The rate limit; without it that of the tier, or none.",
+)
+@click.option(
+    "--tier", type=click.Choice(list(TIERS)), help="A pricing tier: its rate, and its words in a 429."
+)
+@click.option(
+    "--limit-kind",
+    type=click.Choice(list(LIMITS)),
+    default="sliding",
+    show_default=True,
+    help="How the rate is counted.",
+)
+@click.option(
+    "--retry-after/--no-retry-after", default=True, help="Whether a 429 has a Retry-After header; it has."
 )
 @click.option(
     "--latency-s",
@@ -28,10 +48,10 @@ from semart_vectors.emulator.server import HOST, Emulator
     show_default=True,
     help="The least time from a request to its answer.",
 )
-def emulator_command(port: int, key: str | None, requests_per_second: float | None, latency_s: float) -> None:
+def emulator_command(port: int, **settings: Unpack[Options]) -> None:
     """Run a local stand-in of the service until Ctrl-C; its endpoint is the first line it prints."""
     try:
-        emulator = Emulator(port=port, key=key, requests_per_second=requests_per_second, latency_s=latency_s)
+        emulator = Emulator(port=port, **settings)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     asyncio.run(_serve(emulator, port))

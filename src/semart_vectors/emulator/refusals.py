@@ -61,16 +61,23 @@ def gone(api_version: str) -> Refusal:
     )
 
 
-def rate_exceeded(operation: str, api_version: str, wait_s: int, *, retry_after: bool) -> Refusal:
-    """Refuse a call beyond the rate; with `retry_after` the wait is in a header too."""
+def rate_exceeded(
+    operation: str, wait_s: int, *, api_version: str, tier: str, headers: Mapping[str, str]
+) -> Refusal:
+    """Refuse a call beyond the rate of a pricing tier; the sentence names the wait, the headers may."""
+    advice = (
+        "To increase your rate limit switch to a paid tier."
+        if tier == "F0"
+        else "Please contact Azure support service if you would like to further increase the default rate"
+        " limit."
+    )
     return Refusal(
         429,
         "429",
         f"Requests to the {operation} Operation under Computer Vision API ({api_version}) have exceeded call"
-        " rate limit of your current ComputerVision S1 pricing tier."
-        f" Please retry after {wait_s} second{'' if wait_s == 1 else 's'}."
-        " Please contact Azure support service if you would like to further increase the default rate limit.",
-        headers={"retry-after": str(wait_s)} if retry_after else {},
+        f" rate limit of your current ComputerVision {tier} pricing tier."
+        f" Please retry after {wait_s} second{'' if wait_s == 1 else 's'}. {advice}",
+        headers=headers,
     )
 
 

@@ -14,8 +14,9 @@ from semart_vectors.emulator.app import Service, Settings, create_app
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Self
+    from typing import Self, Unpack
 
+    from semart_vectors.emulator.app import Options
     from semart_vectors.emulator.ledger import Call
 
 HOST = "127.0.0.1"
@@ -32,26 +33,11 @@ class Emulator:
 
     Args:
         port: the port; 0 takes a free one.
-        key: the only good key; with None every key that is not empty is good.
-        requests_per_second: the rate that all calls share; with None there is no limit.
-        latency_s: the least time from a request to its answer.
-        retry_after: whether a 429 carries a ``Retry-After`` header.
+        settings: the fields of `Settings`, each with its default.
     """
 
-    def __init__(
-        self,
-        *,
-        port: int = 0,
-        key: str | None = None,
-        requests_per_second: float | None = None,
-        latency_s: float = 0.0,
-        retry_after: bool = True,
-    ) -> None:
-        self._service = Service(
-            Settings(
-                key=key, requests_per_second=requests_per_second, latency_s=latency_s, retry_after=retry_after
-            )
-        )
+    def __init__(self, *, port: int = 0, **settings: Unpack[Options]) -> None:
+        self._service = Service(Settings(**settings))
         self._port = port
         self._server: uvicorn.Server | None = None
 
