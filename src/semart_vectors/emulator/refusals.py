@@ -12,6 +12,11 @@ MAX_IMAGE_BYTES = 20_971_520
 MIN_SIDE_PX, MAX_SIDE_PX = 10, 16_000
 """Both bounds are themselves refused: a side is more than 10 and less than 16,000 pixels."""
 MAX_WORDS = 70
+QUOTA_USED_UP = {
+    "statusCode": 403,
+    "message": "Out of call volume quota. Quota will be replenished in 1.02:03:04",
+}
+"""The gateway's 403, which has no envelope."""
 
 
 @dataclass(eq=False)
@@ -84,6 +89,26 @@ def rate_exceeded(
 def unavailable() -> Refusal:
     """Refuse a call that the service will not get to."""
     return Refusal(503, "ServiceUnavailable", "The service is temporarily unavailable.")
+
+
+def no_upstream(reason: str) -> Refusal:
+    """Refuse a call that was to be passed on to a service that did not answer."""
+    return Refusal(502, "BadGateway", f"The upstream did not answer: {reason}.")
+
+
+def recording_failed(reason: str) -> Refusal:
+    """Refuse to pass on an answer that could not be kept: it would have to be paid for again."""
+    return Refusal(500, "RecordingFailed", f"The answer could not be recorded: {reason}.")
+
+
+def not_recorded(operation: str, sha256: str, model: str, others: list[str]) -> Refusal:
+    """Refuse what the replayed folder does not hold; no second try will make it better, so this is a 400."""
+    known = f"; it is there for model {', '.join(others)}" if others else ""
+    return Refusal(
+        400,
+        "NotRecorded",
+        f"The replayed folder has no {operation} of SHA-256 {sha256} for model {model}{known}.",
+    )
 
 
 def invalid(message: str, inner_code: str | None = None) -> Refusal:
