@@ -16,13 +16,15 @@ class Call:
     operation: str
     """``vectorizeImage``, ``vectorizeText``, or the path when it is neither."""
     status: int
-    """The HTTP status of the answer; only a 200 is billed."""
+    """The HTTP status that was sent, 0 for no answer at all; only a 200 is billed."""
     body_sha256: str
     """SHA-256 of the request's body, in hexadecimal."""
     body_bytes: int
     """Length of the request's body."""
     arrived_s: float
     """When the request's headers were there, on the service's monotonic clock."""
+    fault: str | None = None
+    """The fault that was ordered for it, as `Fault.parse` reads it."""
 
 
 class Ledger:
