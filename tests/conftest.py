@@ -11,6 +11,8 @@ from fake_service import FakeService
 from helpers import QUICK
 from semart_vectors import AsyncVisionEmbedder
 
+pytest_plugins = ["pytester", "semart_vectors.emulator.pytest_plugin"]
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 

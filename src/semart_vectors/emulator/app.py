@@ -118,6 +118,8 @@ class Service:
         fault = None if refusal else self.faults.draw(request.operation)
         body = await read_body(receive)
         answer = Answer.of(refusal) if refusal else await self._respond(request, body, fault)
+        if self.settings.vector_first and answer.status == _OK:
+            answer = answer.vector_first()
         if fault is not None and fault.kind in SPOILT:
             if answer.status == _OK:
                 answer = fault.spoil(answer)

@@ -67,6 +67,7 @@ _READ_LATENCY = click.types.FuncParamType(parse_latency)
     help="The least time from a request to its answer, or its distribution: uniform:LOW,HIGH or"
     " lognormal:MEDIAN,P99.",
 )
+@click.option("--vector-first", is_flag=True, help="Name the vector before the model in an answer.")
 @click.option(
     "--fault",
     "faults",

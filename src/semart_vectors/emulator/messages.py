@@ -9,7 +9,7 @@ import functools
 import hashlib
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -86,6 +86,13 @@ class Answer:
     """The type of the body."""
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Further headers."""
+
+    def vector_first(self) -> Answer:
+        """Return the same answer with its two members the other way round."""
+        model, comma, vector = self.content.partition(b',"vector":')
+        if not comma:
+            return self
+        return replace(self, content=b'{"vector":' + vector[:-1] + b"," + model[1:] + b"}")
 
     @classmethod
     def of(cls, refusal: Refusal) -> Answer:

@@ -25,6 +25,7 @@ class Options(TypedDict, total=False):
     tier: Tier | None
     retry_after: bool
     latency_s: float | Latency
+    vector_first: bool
     faults: Mapping[str, float]
     seed: int
     replay: str | os.PathLike[str] | None
@@ -49,6 +50,8 @@ class Settings:
     """Whether a 429 names the wait in a ``Retry-After`` header; its sentence does so always."""
     latency_s: float | Latency = 0.0
     """The least time from a request to its answer, whatever the answer; or how such times are distributed."""
+    vector_first: bool = False
+    """Whether an answer names its vector before its model: the documentation shows it both ways."""
     faults: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """What goes wrong by chance: the probability of each fault, as `Fault.parse` reads it."""
     seed: int = 0

@@ -1,0 +1,32 @@
+"""The tutorial's own request, in plain `requests`: one image, one vector, nothing of this package.
+
+    python examples/tutorial_request.py ENDPOINT KEY IMAGE
+
+The emulator takes it as the service does. Only the API version is today's: the tutorial's was retired.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import requests
+
+
+def vectorize_image(endpoint: str, key: str, image: Path) -> list[float]:
+    """Ask for the vector of an image."""
+    answer = requests.post(
+        f"{endpoint}/computervision/retrieval:vectorizeImage",
+        params={"api-version": "2024-02-01", "model-version": "2023-04-15"},
+        headers={"Content-type": "application/octet-stream", "Ocp-Apim-Subscription-Key": key},
+        data=image.read_bytes(),
+        timeout=60,
+    )
+    answer.raise_for_status()
+    vector: list[float] = answer.json()["vector"]
+    return vector
+
+
+if __name__ == "__main__":
+    found = vectorize_image(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+    print(f"{len(found)} numbers: {found[:3]} …")
