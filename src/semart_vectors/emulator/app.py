@@ -10,6 +10,7 @@ import os
 import time
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,9 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from semart_vectors.emulator import refusals
+from semart_vectors.emulator.gallery import Gallery
 from semart_vectors.emulator.ledger import Call, Ledger
+from semart_vectors.emulator.page import page_routes
 from semart_vectors.emulator.pictures import read_picture
 from semart_vectors.emulator.rate_limit import RateLimit, SlidingWindow, Unlimited
 from semart_vectors.emulator.refusals import Refusal
@@ -69,7 +72,8 @@ class Service:
         self, settings: Settings | None = None, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.settings = settings or Settings()
-        self.ledger = Ledger()
+        self.ledger = Ledger(clock=clock)
+        self.gallery = Gallery()
         self.closing = asyncio.Event()
         """Once set, no answer waits for its latency any more, and no further picture is begun."""
         self._clock = clock
@@ -89,7 +93,9 @@ class Service:
         return Response(orjson.dumps(self.ledger.summary()), media_type="application/json")
 
     async def _answer(self, request: Request) -> Response:
-        arrived_s, due_s = self._clock(), asyncio.get_running_loop().time() + self.settings.latency_s
+        loop = asyncio.get_running_loop()
+        arrived_s, arrived_at, begun_s = self._clock(), datetime.now(UTC), loop.time()
+        due_s = begun_s + self.settings.latency_s
         operation = request.url.path.removeprefix(PATH_PREFIX)
         # The gateway decides by the headers alone and the limit counts arrivals, not completed bodies.
         refusal = self._refuse_at_gateway(request, operation)
@@ -102,15 +108,17 @@ class Service:
         except Refusal as refused:
             content, status = orjson.dumps(refused.body()), refused.status
             headers = {"x-ms-error-code": refused.code, **refused.headers}
-        self.ledger.record(
-            Call(
-                operation=operation,
-                status=status,
-                body_sha256=hashlib.sha256(body).hexdigest(),
-                body_bytes=len(body),
-                arrived_s=arrived_s,
-            )
+        call = Call(
+            operation=operation,
+            status=status,
+            body_sha256=hashlib.sha256(body).hexdigest(),
+            body_bytes=len(body),
+            arrived_s=arrived_s,
+            arrived_at=arrived_at,
+            duration_s=max(due_s, loop.time()) - begun_s,
         )
+        self.ledger.record(call)
+        self.gallery.add(call, body)
         await self._wait_until(due_s)
         headers |= {"apim-request-id": str(uuid.uuid4()), "date": formatdate(usegmt=True)}
         return Response(content, status, headers, media_type="application/json")
@@ -171,8 +179,8 @@ class Service:
 
 
 def create_app(service: Service) -> Starlette:
-    """Return the application: ``GET /calls`` for people, every other path for clients of the service."""
-    return Starlette(routes=[Route("/calls", service.summarise), Mount("/", service)])
+    """Return the application: a page and ``GET /calls`` for people, the rest for clients of the service."""
+    return Starlette(routes=[*page_routes(service), Route("/calls", service.summarise), Mount("/", service)])
 
 
 def _text(content_type: str, body: bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from semart_vectors.emulator.refusals import (
     MAX_IMAGE_BYTES,
@@ -19,6 +19,8 @@ from semart_vectors.emulator.refusals import (
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "ICO", "TIFF", "MPO")
 SIDE_PX = 64
 """Side of the square that a picture is reduced to."""
+THUMBNAIL_PX = 240
+"""The longer side of a thumbnail."""
 
 
 def read_picture(body: bytes) -> Image.Image:
@@ -41,6 +43,20 @@ def read_picture(body: bytes) -> Image.Image:
         raise invalid_dimension() from error
     except Exception as error:  # Pillow's decoders raise nearly anything at a broken file
         raise invalid_format() from error
+
+
+def thumbnail(body: bytes) -> bytes:
+    """Return a picture that `read_picture` could read as a small JPEG, upright."""
+    with Image.open(BytesIO(body), formats=FORMATS) as picture:
+        picture.draft("RGB", (2 * THUMBNAIL_PX, 2 * THUMBNAIL_PX))
+        try:
+            small = ImageOps.exif_transpose(picture)
+        except Exception:  # noqa: BLE001 - broken tags raise nearly anything, and only say which side is up
+            small = picture.copy()
+    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    file = BytesIO()
+    _on_white(small).save(file, "JPEG", quality=82)
+    return file.getvalue()
 
 
 def _check_sides(picture: Image.Image) -> None:
