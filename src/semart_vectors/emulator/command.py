@@ -29,7 +29,10 @@ from semart_vectors.emulator.server import HOST, Emulator
     help="The least time from a request to its answer.",
 )
 def emulator_command(port: int, key: str | None, requests_per_second: float | None, latency_s: float) -> None:
-    """Run a local stand-in of the service until Ctrl-C; its endpoint is the first line it prints."""
+    """Run a local stand-in of the service until Ctrl-C; its endpoint is the first line it prints.
+
+    Open the endpoint in a browser to watch it.
+    """
     try:
         emulator = Emulator(port=port, key=key, requests_per_second=requests_per_second, latency_s=latency_s)
     except ValueError as error:

@@ -80,14 +80,10 @@ def _is_local(request: Request) -> bool:
 
     The second keeps out pages from elsewhere whose name was bent to point here (DNS rebinding).
     """
-    hosts = (request.client.host if request.client else None, request.url.hostname)
-    return all(host == "localhost" or _is_loopback(host) for host in hosts)
-
-
-def _is_loopback(host: str | None) -> bool:
     try:
-        return ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
+        hosts = (request.client.host if request.client else "", request.url.hostname or "")
+        return all(host == "localhost" or ipaddress.ip_address(host).is_loopback for host in hosts)
+    except ValueError:  # a name, or a header that is nothing
         return False
 
 

@@ -53,9 +53,10 @@ def thumbnail(body: bytes) -> bytes:
             small = ImageOps.exif_transpose(picture)
         except Exception:  # noqa: BLE001 - broken tags raise nearly anything, and only say which side is up
             small = picture.copy()
+    small = _on_white(small)
     small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
     file = BytesIO()
-    _on_white(small).save(file, "JPEG", quality=82)
+    small.save(file, "JPEG", quality=82)
     return file.getvalue()
 
 
