@@ -84,6 +84,8 @@ async def test_every_other_path_is_still_the_service(method: str, path: str) -> 
         ("[::1]:8765", "::1", 200),
         ("127.0.0.1:8765", "192.168.1.7", 403),
         ("rebound.example:8765", "127.0.0.1", 403),
+        ("rebound_too.example:8765", "127.0.0.1", 403),
+        ("localhost.example", "127.0.0.1", 403),
         ("", "127.0.0.1", 403),
     ],
 )

@@ -80,10 +80,16 @@ def _is_local(request: Request) -> bool:
 
     The second keeps out pages from elsewhere whose name was bent to point here (DNS rebinding).
     """
+    # The header itself: where `request.url` finds it odd, it takes the server's own address instead.
+    named = re.sub(r":[0-9]+$", "", request.headers.get("host", "")).strip("[]").lower()
+    came_from = request.client.host if request.client else ""
+    return (named == "localhost" or _is_loopback(named)) and _is_loopback(came_from)
+
+
+def _is_loopback(host: str) -> bool:
     try:
-        hosts = (request.client.host if request.client else "", request.url.hostname or "")
-        return all(host == "localhost" or ipaddress.ip_address(host).is_loopback for host in hosts)
-    except ValueError:  # a name, or a header that is nothing
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, or nothing
         return False
 
 
