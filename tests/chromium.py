@@ -42,6 +42,10 @@ async def opened(url: str, profile: Path, *, for_s: float = 5) -> tuple[str, lis
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await browser.communicate()
+    try:
+        out, err = await browser.communicate()
+    finally:
+        if browser.returncode is None:
+            browser.kill()
     assert browser.returncode == 0, err.decode()
     return out.decode(), [line for line in err.decode().splitlines() if "CONSOLE" in line]
