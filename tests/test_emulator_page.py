@@ -192,6 +192,14 @@ async def test_what_was_listed_can_be_seen_until_the_next_list() -> None:
     assert await gallery_of([jpeg(1), *[b""] * 30]).thumbnail("0") is None
 
 
+async def test_what_cannot_be_shown_is_not_listed_again() -> None:
+    """An answer may come without a look at the image, so it need not be one."""
+    gallery = gallery_of([jpeg(1), b"no picture"])
+    assert gallery.digests() == ["1", "0"]
+    assert await gallery.thumbnail("1") is None
+    assert gallery.digests() == ["0"]
+
+
 async def test_a_thumbnail_is_made_once_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only for who looks, in a thread, and of those made the last are kept."""
     made_in: list[threading.Thread] = []

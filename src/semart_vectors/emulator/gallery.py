@@ -35,7 +35,7 @@ class Gallery:
         self._bytes += len(body) - len(self._images.pop(call.body_sha256, b""))
         self._images[call.body_sha256] = body
         while len(self._images) > GALLERY_IMAGES or self._bytes > GALLERY_BYTES:
-            self._bytes -= len(self._images.pop(next(iter(self._images))))
+            self._drop(next(iter(self._images)))
 
     def digests(self) -> list[str]:
         """List the SHA-256 of each image, the newest first; they can be seen until the next list at least."""
@@ -43,12 +43,21 @@ class Gallery:
         return list(reversed(self._listed))
 
     async def thumbnail(self, digest: str) -> bytes | None:
-        """Return a small JPEG of an image, made off the loop when first asked for; None if it is gone."""
+        """Return a small JPEG of an image, made off the loop when first asked for; None if there is none."""
         async with self._turn:
             small = self._thumbnails.get(digest)
             body = self._images.get(digest, self._listed.get(digest))
             if small is None and body is not None:
-                small = self._thumbnails[digest] = await asyncio.to_thread(thumbnail, body)
+                try:
+                    small = await asyncio.to_thread(thumbnail, body)
+                except Exception:  # noqa: BLE001 - Pillow raises nearly anything at what is no picture
+                    self._listed.pop(digest, None)
+                    self._drop(digest)
+                    return None
+                self._thumbnails[digest] = small
                 if len(self._thumbnails) > 2 * GALLERY_IMAGES:
                     del self._thumbnails[next(iter(self._thumbnails))]
             return small
+
+    def _drop(self, digest: str) -> None:
+        self._bytes -= len(self._images.pop(digest, b""))
