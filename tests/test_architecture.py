@@ -45,7 +45,7 @@ FOREIGN = {
     "click": "cli demo emulator",
     "dotenv": "cli",
     "filelock": "checkpoint",
-    "httpx": "_transport",
+    "httpx": "_transport emulator",
     "pandas": "demo merge metadata semart",
     "PIL": "demo emulator images pictures",
     "pyarrow": "checkpoint merge metadata semart",

@@ -1,8 +1,10 @@
-"""The contract of the service, as the emulator keeps it; no port is opened here."""
+"""The contract of the service, as the emulator keeps it in process and on a port."""
 
 from __future__ import annotations
 
 import io
+import sys
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -10,16 +12,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semart_vectors.emulator import Service, Settings, create_app
+from semart_vectors.emulator import Emulator, Service, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
+
+    from semart_vectors.emulator.rate_limit import Tier
 
 IMAGE = "/computervision/retrieval:vectorizeImage"
 TEXT = "/computervision/retrieval:vectorizeText"
 GA = {"api-version": "2024-02-01"}
 KEY = {"Ocp-Apim-Subscription-Key": "any"}
 OCTETS = {"content-type": "application/octet-stream"}
+on_a_port = False
 
 
 def picture(image_format: str = "PNG", size: tuple[int, int] = (60, 40)) -> bytes:
@@ -30,15 +35,31 @@ def picture(image_format: str = "PNG", size: tuple[int, int] = (60, 40)) -> byte
     return file.getvalue()
 
 
-def serve(service: Service, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
-    """Return a client of the service, with a good key unless `headers` say otherwise."""
-    transport = httpx.ASGITransport(create_app(service))
-    return httpx.AsyncClient(
-        transport=transport,
-        base_url="http://emulator",
-        headers=KEY if headers is None else headers,
-        params=GA,
-    )
+@pytest.fixture(autouse=True, params=[False, True], ids=["in process", "on a port"])
+def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test in both ways: the contract does not depend on it."""
+    monkeypatch.setattr(sys.modules[__name__], "on_a_port", request.param)
+
+
+@asynccontextmanager
+async def serve(service: Service, headers: dict[str, str] | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """Open a client of the service, with a good key unless `headers` say otherwise."""
+    emulator = Emulator()
+    emulator._service = service
+    async with AsyncExitStack() as stack:
+        transport: httpx.AsyncBaseTransport = emulator.transport()
+        if on_a_port:
+            await stack.enter_async_context(emulator)
+            transport = httpx.AsyncHTTPTransport()
+        base_url = emulator.endpoint if on_a_port else "http://emulator"
+        yield await stack.enter_async_context(
+            httpx.AsyncClient(
+                transport=transport,
+                base_url=base_url,
+                headers=KEY if headers is None else headers,
+                params=GA,
+            )
+        )
 
 
 async def post_image(body: bytes, **query: str) -> httpx.Response:
@@ -156,6 +177,8 @@ async def test_a_text_of_1_to_70_words_has_a_vector_of_length_1(text: str) -> No
 )
 async def test_a_bad_key_is_refused_before_anything_else(headers: dict[str, str]) -> None:
     """Without the key even a path that is not there answers 401, in the service's own words."""
+    if on_a_port and any(value.endswith(" ") for value in headers.values()):
+        pytest.skip("on the wire no header ends with a blank")
     async with serve(Service(Settings(key="good")), headers) as client:
         response = await client.post("/nowhere", content=b"")
     assert response.status_code == 401
@@ -243,6 +266,23 @@ async def test_a_call_beyond_the_rate_is_told_when_to_come_back(
     assert response.headers["retry-after"] == str(wait_s)
 
 
+@pytest.mark.parametrize(("tier", "calls", "wait_s"), [("F0", 20, 60), ("S1", 10, 1)])
+async def test_a_tier_has_its_rate_and_its_words(tier: Tier, calls: int, wait_s: int) -> None:
+    """The free tier is told to wait up to a minute and to pay, the standard tier a second."""
+    async with serve(Service(Settings(tier=tier), clock=lambda: 0.0)) as client:
+        answers = [await client.post(TEXT, json={"text": "a"}) for _ in range(calls + 1)]
+    assert [answer.status_code for answer in answers] == [200] * calls + [429]
+    message = error_of(answers[-1])["message"]
+    assert f"ComputerVision {tier} pricing tier. Please retry after {wait_s} second" in message
+    assert ("switch to a paid tier" in message) == (tier == "F0")
+
+
+async def test_a_rate_of_its_own_goes_before_that_of_the_tier() -> None:
+    """Limits are raised by ticket: the tier keeps its words, the rate is any number, counted in any way."""
+    settings = Settings(tier="S1", requests_per_second=30, limit_kind="fixed")
+    assert repr(settings.rate_limit(lambda: 0.0)) == "FixedWindow(30, 1.0)"
+
+
 async def test_the_retry_after_header_can_be_left_out() -> None:
     """Without the header the sentence still says how long to wait."""
     service = Service(Settings(requests_per_second=1, retry_after=False), clock=lambda: 0.0)
@@ -283,6 +323,8 @@ async def test_the_ledger_has_every_call() -> None:
         lambda: Settings(latency_s=-1),
         lambda: Settings(latency_s=float("nan")),
         lambda: Settings(key=" "),
+        lambda: Settings(tier="S9"),  # type: ignore[arg-type] # what a reader of a file may hand in
+        lambda: Settings(limit_kind="leaky"),  # type: ignore[arg-type] # as above
         lambda: Service(Settings(requests_per_second=0)),
         lambda: Service(Settings(requests_per_second=float("inf"))),
     ],

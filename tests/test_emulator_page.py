@@ -105,7 +105,8 @@ async def test_the_calls_are_json_without_the_key() -> None:
     told = response.json()
     assert told["settings"] == {
         "requests_per_second": 20,
-        "latency_s": 0.01,
+        "latency_p50_s": 0.01,
+        "latency_p99_s": 0.01,
         "retry_after": True,
         "any_key": False,
     }

@@ -49,6 +49,16 @@ async def test_latency_is_a_floor_and_calls_wait_side_by_side() -> None:
         assert 0.2 <= time.monotonic() - begun < 1.5
 
 
+async def test_no_answer_waits_for_an_acknowledgement() -> None:
+    """Nagle's algorithm is off: head and body of an answer leave at once, not 40 ms apart."""
+    async with Emulator() as emulator, client_of(emulator) as client:
+        await call(client)
+        assert emulator._server is not None
+        (connection,) = emulator._server.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 async def test_leaving_answers_calls_under_way_and_is_fast(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,8 +10,25 @@ It imports nothing else of this package, so that one bug cannot agree with itsel
 
 from __future__ import annotations
 
-from semart_vectors.emulator.app import Service, Settings, create_app
+from semart_vectors.emulator.app import Service, create_app
+from semart_vectors.emulator.faults import Fault, Faults
+from semart_vectors.emulator.latency import Constant, Latency, Lognormal, Uniform
 from semart_vectors.emulator.ledger import Call
+from semart_vectors.emulator.recordings import RecordingsError
 from semart_vectors.emulator.server import Emulator
+from semart_vectors.emulator.settings import Settings
 
-__all__ = ["Call", "Emulator", "Service", "Settings", "create_app"]
+__all__ = [
+    "Call",
+    "Constant",
+    "Emulator",
+    "Fault",
+    "Faults",
+    "Latency",
+    "Lognormal",
+    "RecordingsError",
+    "Service",
+    "Settings",
+    "Uniform",
+    "create_app",
+]

@@ -29,7 +29,7 @@ class Call:
     operation: str
     """``vectorizeImage``, ``vectorizeText``, or the path when it is neither."""
     status: int
-    """The HTTP status of the answer; only a 200 is billed."""
+    """The HTTP status that was sent, 0 for no answer at all; only a 200 is billed."""
     body_sha256: str
     """SHA-256 of the request's body, in hexadecimal."""
     body_bytes: int
@@ -41,7 +41,7 @@ class Call:
     duration_s: float = 0.0
     """From the arrival to the moment the answer is due, the latency with it."""
     fault: str | None = None
-    """The fault that was put into the answer; None for an answer of the service itself."""
+    """The fault that was ordered for it, as `Fault.parse` reads it."""
 
 
 class Ledger:

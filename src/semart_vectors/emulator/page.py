@@ -103,12 +103,13 @@ async def _calls(service: Service, request: Request) -> Response:
         limit = _whole(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
     except ValueError as error:
         return _text(400, str(error))
-    settings = service.settings
+    settings, latency = service.settings, service.settings.latency()
     content = {
         # Named one by one: the key is a setting too.
         "settings": {
-            "requests_per_second": settings.requests_per_second,
-            "latency_s": settings.latency_s,
+            "requests_per_second": settings.rate,
+            "latency_p50_s": latency.quantile_s(0.5),
+            "latency_p99_s": latency.quantile_s(0.99),
             "retry_after": settings.retry_after,
             "any_key": settings.key is None,
         },

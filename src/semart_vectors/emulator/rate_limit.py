@@ -1,14 +1,33 @@
-"""Rate limits as arithmetic: a call comes in, a wait goes out. Nobody sleeps here."""
+"""Rate limits as arithmetic: a call comes in, a wait goes out. Nobody sleeps here.
+
+Which kind the service has is not documented, and clients must keep to each: a fixed window lets through twice
+the limit around its edge, a bucket its whole burst and the rate on top of it, a sliding window neither.
+"""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Self
+
+LimitKind: TypeAlias = Literal["sliding", "fixed", "bucket"]
+Tier: TypeAlias = Literal["F0", "S1"]
+
+TIERS: Final[Mapping[Tier, float]] = MappingProxyType(
+    {
+        # "20 transactions per minute" on every page.
+        "F0": 20 / 60,
+        # 10, 20 or 30 a second, each by another page of the same documentation: the least of them.
+        "S1": 10.0,
+    }
+)
+"""The requests per second of each pricing tier."""
 
 
 class RateLimit(Protocol):
@@ -27,11 +46,8 @@ class Unlimited:
         return 0.0
 
 
-class SlidingWindow:
-    """No window of `period_s`, wherever it begins, ever holds more than `limit` admitted calls.
-
-    Refused calls do not count.
-    """
+class _Limited:
+    """What the kinds have in common: `limit` calls in `period_s`, on a clock. Refused calls do not count."""
 
     def __init__(self, limit: int, period_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         if limit < 1 or not (math.isfinite(period_s) and period_s > 0):
@@ -39,13 +55,10 @@ class SlidingWindow:
         self.limit = limit
         self.period_s = period_s
         self._clock = clock
-        self._admitted: deque[float] = deque(maxlen=limit)
 
     @classmethod
-    def of_rate(
-        cls, requests_per_second: float, *, clock: Callable[[], float] = time.monotonic
-    ) -> SlidingWindow:
-        """Make the window that a tier of this rate has: about a second, or about a minute below one a second.
+    def of_rate(cls, requests_per_second: float, *, clock: Callable[[], float] = time.monotonic) -> Self:
+        """Make the limit that a tier of this rate has: about a second, or about a minute below one a second.
 
         The period gives way where the rate is not a whole number, so that the rate itself is always met.
         """
@@ -55,7 +68,15 @@ class SlidingWindow:
         return cls(limit, limit / requests_per_second, clock=clock)
 
     def __repr__(self) -> str:
-        return f"SlidingWindow({self.limit}, {self.period_s})"
+        return f"{type(self).__name__}({self.limit}, {self.period_s})"
+
+
+class SlidingWindow(_Limited):
+    """No window of `period_s`, wherever it begins, ever holds more than `limit` admitted calls."""
+
+    def __init__(self, limit: int, period_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(limit, period_s, clock=clock)
+        self._admitted: deque[float] = deque(maxlen=limit)
 
     def admit(self) -> float:
         """Take the call and return 0.0, or refuse it and return the seconds until one would be taken."""
@@ -65,3 +86,45 @@ class SlidingWindow:
             return wait_s
         self._admitted.append(now)
         return 0.0
+
+
+class FixedWindow(_Limited):
+    """Each window of `period_s`, one after the other from zero, holds at most `limit` admitted calls."""
+
+    _window = -math.inf
+    _admitted = 0
+
+    def admit(self) -> float:
+        """Take the call and return 0.0, or refuse it and return the seconds until one would be taken."""
+        now = self._clock()
+        window = now // self.period_s
+        if window != self._window:
+            self._window, self._admitted = window, 0
+        if self._admitted == self.limit:
+            # Rounding may put the end of the window a hair before now.
+            return max((window + 1) * self.period_s - now, math.ulp(now))
+        self._admitted += 1
+        return 0.0
+
+
+class TokenBucket(_Limited):
+    """A burst of `limit` calls at once, and as many again in every `period_s`, evenly."""
+
+    _full_at = -math.inf
+    """When the bucket will be full again, if no call comes."""
+
+    def admit(self) -> float:
+        """Take the call and return 0.0, or refuse it and return the seconds until one would be taken."""
+        now = self._clock()
+        step_s = self.period_s / self.limit
+        # It holds one call's share as long as it lacks no more than `limit - 1` of them.
+        if (wait_s := self._full_at - (self.limit - 1) * step_s - now) > 0:
+            return wait_s
+        self._full_at = max(self._full_at, now) + step_s
+        return 0.0
+
+
+LIMITS: Final[Mapping[LimitKind, type[SlidingWindow | FixedWindow | TokenBucket]]] = MappingProxyType(
+    {"sliding": SlidingWindow, "fixed": FixedWindow, "bucket": TokenBucket}
+)
+"""The kinds of limits by their names."""

@@ -12,6 +12,11 @@ MAX_IMAGE_BYTES = 20_971_520
 MIN_SIDE_PX, MAX_SIDE_PX = 10, 16_000
 """Both bounds are themselves refused: a side is more than 10 and less than 16,000 pixels."""
 MAX_WORDS = 70
+QUOTA_USED_UP = {
+    "statusCode": 403,
+    "message": "Out of call volume quota. Quota will be replenished in 1.02:03:04",
+}
+"""The gateway's 403, which has no envelope."""
 
 
 @dataclass(eq=False)
@@ -61,22 +66,49 @@ def gone(api_version: str) -> Refusal:
     )
 
 
-def rate_exceeded(operation: str, api_version: str, wait_s: int, *, retry_after: bool) -> Refusal:
-    """Refuse a call beyond the rate; with `retry_after` the wait is in a header too."""
+def rate_exceeded(
+    operation: str, wait_s: int, *, api_version: str, tier: str, headers: Mapping[str, str]
+) -> Refusal:
+    """Refuse a call beyond the rate of a pricing tier; the sentence names the wait, the headers may."""
+    advice = (
+        "To increase your rate limit switch to a paid tier."
+        if tier == "F0"
+        else "Please contact Azure support service if you would like to further increase the default rate"
+        " limit."
+    )
     return Refusal(
         429,
         "429",
         f"Requests to the {operation} Operation under Computer Vision API ({api_version}) have exceeded call"
-        " rate limit of your current ComputerVision S1 pricing tier."
-        f" Please retry after {wait_s} second{'' if wait_s == 1 else 's'}."
-        " Please contact Azure support service if you would like to further increase the default rate limit.",
-        headers={"retry-after": str(wait_s)} if retry_after else {},
+        f" rate limit of your current ComputerVision {tier} pricing tier."
+        f" Please retry after {wait_s} second{'' if wait_s == 1 else 's'}. {advice}",
+        headers=headers,
     )
 
 
 def unavailable() -> Refusal:
     """Refuse a call that the service will not get to."""
     return Refusal(503, "ServiceUnavailable", "The service is temporarily unavailable.")
+
+
+def no_upstream(reason: str) -> Refusal:
+    """Refuse a call that was to be passed on to a service that did not answer."""
+    return Refusal(502, "BadGateway", f"The upstream did not answer: {reason}.")
+
+
+def recording_failed(reason: str) -> Refusal:
+    """Refuse to pass on an answer that could not be kept: it would have to be paid for again."""
+    return Refusal(500, "RecordingFailed", f"The answer could not be recorded: {reason}.")
+
+
+def not_recorded(operation: str, sha256: str, model: str, others: list[str]) -> Refusal:
+    """Refuse what the replayed folder does not hold; no second try will make it better, so this is a 400."""
+    known = f"; it is there for model {', '.join(others)}" if others else ""
+    return Refusal(
+        400,
+        "NotRecorded",
+        f"The replayed folder has no {operation} of SHA-256 {sha256} for model {model}{known}.",
+    )
 
 
 def invalid(message: str, inner_code: str | None = None) -> Refusal:

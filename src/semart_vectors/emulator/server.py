@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 from uvicorn.lifespan.off import LifespanOff
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from semart_vectors.emulator.app import Service, Settings, create_app
+from semart_vectors.emulator.app import Service, create_app
+from semart_vectors.emulator.delivery import Protocol
+from semart_vectors.emulator.in_process import InProcessTransport
+from semart_vectors.emulator.settings import Settings
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Self
+    from typing import Self, Unpack
 
+    from semart_vectors.emulator.faults import Faults
     from semart_vectors.emulator.ledger import Call
+    from semart_vectors.emulator.settings import Options
 
 HOST = "127.0.0.1"
 KEEP_ALIVE_S = 75
@@ -32,26 +36,11 @@ class Emulator:
 
     Args:
         port: the port; 0 takes a free one.
-        key: the only good key; with None every key that is not empty is good.
-        requests_per_second: the rate that all calls share; with None there is no limit.
-        latency_s: the least time from a request to its answer.
-        retry_after: whether a 429 carries a ``Retry-After`` header.
+        settings: the fields of `Settings`, each with its default.
     """
 
-    def __init__(
-        self,
-        *,
-        port: int = 0,
-        key: str | None = None,
-        requests_per_second: float | None = None,
-        latency_s: float = 0.0,
-        retry_after: bool = True,
-    ) -> None:
-        self._service = Service(
-            Settings(
-                key=key, requests_per_second=requests_per_second, latency_s=latency_s, retry_after=retry_after
-            )
-        )
+    def __init__(self, *, port: int = 0, **settings: Unpack[Options]) -> None:
+        self._service = Service(Settings(**settings))
         self._port = port
         self._server: uvicorn.Server | None = None
 
@@ -70,15 +59,33 @@ class Emulator:
         """The calls so far in the order they were decided; of very many, the last 100,000."""
         return list(self._service.ledger.calls)
 
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong; order more at any time."""
+        return self._service.faults
+
+    def transport(self) -> InProcessTransport:
+        """Return a transport for an `httpx.AsyncClient`, with which no port and no ``async with`` are needed.
+
+        ::
+
+            httpx.AsyncClient(transport=emulator.transport(), base_url="https://emulator")
+        """
+        return InProcessTransport(self._service, create_app(self._service))
+
     async def __aenter__(self) -> Self:
         """Open the port and begin to answer.
 
         Raises:
-            OSError: the port is taken, or may not be used.
+            OSError: the port is taken, or may not be used; or a folder cannot be read or written.
+            ValueError: the folder to replay holds no recordings.
         """
         if self._server is not None:
             raise RuntimeError("an Emulator works once: make a new one")
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        await self._service.open()
+        # asyncio turns Nagle's algorithm off only where the protocol is named. With it each answer, which is
+        # two writes, would wait 40 ms for a delayed acknowledgement.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((HOST, self._port))
@@ -97,7 +104,10 @@ class Emulator:
         """Take no more calls, answer those under way without their latency, and close the port."""
         if self._server is not None:
             self._service.closing.set()
-            await _stop(self._server)
+            try:
+                await _stop(self._server)
+            finally:
+                await self._service.aclose()
 
 
 async def _start(service: Service, listener: socket.socket) -> uvicorn.Server:
@@ -108,7 +118,7 @@ async def _start(service: Service, listener: socket.socket) -> uvicorn.Server:
     """
     config = uvicorn.Config(
         create_app(service),
-        http=HttpToolsProtocol,
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,
