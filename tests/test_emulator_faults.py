@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import httpx
@@ -196,7 +197,7 @@ async def test_faults_are_ordered_over_http() -> None:
         for order in orders:
             assert (await client.post("/_emulator/faults", json=order)).status_code == 200
         listed = (await client.get("/_emulator/faults")).json()
-        assert listed["script"][0] == orders[0]
+        assert listed["script"][0] == {**orders[0], "headers": {}}
         assert listed["by_chance"] == {"reset": 0.25}
         assert (await client.delete("/_emulator/faults")).json()["script"] == []
     assert emulator.calls == []
@@ -262,3 +263,27 @@ def test_distributions_have_the_quantiles_they_are_named_by() -> None:
     assert lognormal.quantile_s(0.5) == pytest.approx(0.4)
     assert lognormal.quantile_s(0.99) == pytest.approx(2)
     assert (Uniform(1, 3).quantile_s(0.25), Constant(7).quantile_s(0.9)) == (1.5, 7)
+
+
+@dataclass
+class Noted:
+    """A latency of nothing that keeps what it was asked for."""
+
+    shares: list[float] = field(default_factory=list)
+
+    def quantile_s(self, share: float) -> float:
+        """Return 0.0."""
+        self.shares.append(share)
+        return 0.0
+
+
+async def test_the_same_seed_has_the_same_latencies() -> None:
+    """Each call draws one in the order of their arrival, whatever becomes of it."""
+    one, same, other = Noted(), Noted(), Noted()
+    for noted, seed, fault in ((one, 1, "none"), (same, 1, "503"), (other, 2, "none")):
+        emulator = Emulator(latency_s=noted, seed=seed)
+        emulator.faults.next(2, fault)
+        async with served(emulator, "in process") as client:
+            for _ in range(4):
+                await client.post(TEXT, json=SHIP)
+    assert one.shares == same.shares != other.shares

@@ -68,6 +68,14 @@ async def test_what_was_not_recorded_can_be_computed(tmp_path: Path) -> None:
     assert await both(Emulator(replay=tmp_path, replay_else_compute=True)) == await both(Emulator())
 
 
+async def test_closing_a_client_does_not_end_the_emulator(tmp_path: Path) -> None:
+    """The next client finds it as the first one did, upstream and all."""
+    async with Emulator() as upstream:
+        emulator = Emulator(record=tmp_path, upstream=upstream.endpoint)
+        assert await both(emulator) == await both(emulator)
+    assert await both(Emulator(replay=tmp_path)) == await both(Emulator(replay=tmp_path))
+
+
 async def test_what_is_replayed_is_not_asked_of_the_upstream(tmp_path: Path) -> None:
     """With the same folder to replay and to record, each answer is paid for once."""
     async with Emulator() as upstream:

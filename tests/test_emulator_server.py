@@ -9,11 +9,18 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from semart_vectors.emulator import Emulator
+from semart_vectors.emulator.command import emulator_command
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TEXT = "/computervision/retrieval:vectorizeText?api-version=2024-02-01"
 KEY = {"Ocp-Apim-Subscription-Key": "any"}
@@ -170,3 +177,49 @@ def test_a_taken_port_is_one_sentence() -> None:
     assert f"Port {port} of 127.0.0.1 cannot be used" in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+async def test_the_command_takes_faults_latencies_and_recordings(tmp_path: Path) -> None:
+    """Every option of the command reaches the service."""
+    async with Emulator(key="good") as upstream:
+        options = (
+            *("--record", str(tmp_path), "--upstream", upstream.endpoint),
+            *("--tier", "F0", "--limit-kind", "sliding", "--no-retry-after"),
+            *("--latency-s", "uniform:0,0.01", "--fault", "429:soon=0.5", "--seed", "3"),
+        )
+        process = await asyncio.create_subprocess_exec(*COMMAND, *options, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        endpoint = (await process.stdout.readline()).decode().strip()
+        async with httpx.AsyncClient(
+            base_url=endpoint, headers={"Ocp-Apim-Subscription-Key": "good"}
+        ) as client:
+            answers = [await client.post(TEXT, json={"text": "ship"}) for _ in range(45)]
+        process.terminate()
+        assert await process.wait() == 0
+    # 20 were let through, which seed 3 strikes 11 times; the other refusals, of the rate, name no wait.
+    struck = [answer for answer in answers if answer.headers.get("retry-after") == "soon"]
+    assert Counter(answer.status_code for answer in answers) == {200: 20 - len(struck), 429: 25 + len(struck)}
+    assert len(struck) == 11
+    assert sum("retry-after" in answer.headers for answer in answers) == 11
+    assert len((tmp_path / "recordings.jsonl").read_bytes().splitlines()) == len(upstream.calls)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--fault", "503"], "a fault must be like 503=0.05, not '503'"),
+        (["--fault", "nonsense=0.1"], "a fault must be a status or one of"),
+        (["--fault", "503=2"], "the probabilities of all faults must be 0 to 1 in sum"),
+        (["--latency-s", "-1"], "a latency must be zero or more"),
+        (["--latency-s", "gamma:1"], "a latency must be like"),
+        (["--record", "folder"], "record needs an upstream"),
+        (["--replay", "nowhere"], "nowhere holds no recordings"),
+        (["--record", "/dev/null/x", "--upstream", "https://a.test"], "cannot be used"),
+    ],
+    ids=str,
+)
+def test_options_that_mean_nothing_are_one_sentence(options: list[str], says: str) -> None:
+    """The command ends with 2 and says what is wrong."""
+    told = CliRunner().invoke(emulator_command, options)
+    assert told.exit_code == 2
+    assert says in told.output

@@ -75,7 +75,7 @@ class Service:
         self._upstream: Upstream | None = None
         self._opening = asyncio.Lock()
 
-    async def open(self) -> None:
+    async def open(self) -> Recordings:
         """Read the recordings and make ready to record; the first call does so if nobody did before.
 
         Raises:
@@ -85,7 +85,7 @@ class Service:
         settings = self.settings
         async with self._opening:
             if self._recordings is not None:
-                return
+                return self._recordings
             recorder = None
             if settings.record is not None:
                 recorder = Recorder(Path(settings.record))
@@ -96,11 +96,13 @@ class Service:
             if settings.upstream is not None:
                 self._upstream = Upstream(settings.upstream, recorder)
             self._recordings = recordings
+            return recordings
 
     async def aclose(self) -> None:
-        """Close the connections to the upstream, if there are any."""
-        if self._upstream is not None:
-            await self._upstream.aclose()
+        """Close the connections to the upstream, if there are any; the next call opens them again."""
+        upstream, self._upstream, self._recordings = self._upstream, None, None
+        if upstream is not None:
+            await upstream.aclose()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, as ASGI has it."""
@@ -193,9 +195,7 @@ class Service:
             return Answer.of(refused)
 
     async def _vectorize(self, request: Request, body: Body) -> Answer:
-        if self._recordings is None:
-            await self.open()
-        recordings = self._recordings or Recordings()
+        recordings = await self.open() if self._recordings is None else self._recordings
         model = request.query.get("model-version", DEFAULT_MODEL)
         sent = _understood(request, body)
         if (recorded := recordings.find(request.operation, sent.sha256, model)) is not None:

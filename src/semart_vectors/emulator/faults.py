@@ -90,6 +90,8 @@ class Fault:
         if status in _REDIRECTS:
             return Answer(status, b"", headers={"location": location, **self.headers})
         said = {"retry-after": self.value} if self.value else {}
+        if status == _NO_CONTENT:
+            return Answer(status, b"", headers=self.headers)
         if status in _PAGES:
             page = _HTML.format(f"{status} {_PAGES[status]}").encode()
             return Answer(status, page, "text/html", {**said, **self.headers})
@@ -145,6 +147,8 @@ class Faults:
                 f"the probabilities of all faults must be 0 to 1 in sum; {meant} has {probability}"
             )
         self._by_chance[meant] = probability
+        if not probability:
+            del self._by_chance[meant]
 
     def clear(self) -> None:
         """Let everything go right again; chance goes on where it was."""
@@ -155,7 +159,12 @@ class Faults:
         """Return what is still to come, for people and programs."""
         return {
             "script": [
-                {"fault": str(ordered.fault), "times": ordered.times, "operation": ordered.operation}
+                {
+                    "fault": str(ordered.fault),
+                    "times": ordered.times,
+                    "operation": ordered.operation,
+                    "headers": dict(ordered.fault.headers),
+                }
                 for ordered in self._script
             ],
             "by_chance": {str(fault): probability for fault, probability in self._by_chance.items()},
@@ -188,6 +197,7 @@ def _fault(fault: Fault | str) -> Fault:
     return Fault.parse(fault) if isinstance(fault, str) else fault
 
 
+_NO_CONTENT: Final = 204
 _FORBIDDEN: Final = 403
 _PAGES: Final = {502: "Bad Gateway", 504: "Gateway Time-out"}
 
