@@ -87,7 +87,7 @@ async def test_it_goes_on_without_a_reload(tmp_path: Path, monkeypatch: pytest.M
 async def test_a_fault_has_its_name(tmp_path: Path) -> None:
     """It stands beside the status; where it is the status, it is not said twice, and no answer has none."""
     async with Emulator() as emulator:
-        for status, fault in ((200, "cut"), (503, "503"), (0, "reset")):
+        for status, fault in ((200, "cut"), (503, "503:7"), (0, "reset")):
             emulator._service.ledger.record(
                 Call(operation="a", status=status, body_sha256="", body_bytes=0, arrived_s=0, fault=fault)
             )
