@@ -10,6 +10,7 @@ import os
 import random
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,10 @@ from semart_vectors.emulator import refusals
 from semart_vectors.emulator.control import control_routes
 from semart_vectors.emulator.delivery import deliver
 from semart_vectors.emulator.faults import DELIVERIES, SPOILT
+from semart_vectors.emulator.gallery import Gallery
 from semart_vectors.emulator.ledger import Call, Ledger
 from semart_vectors.emulator.messages import PATH_PREFIX, Answer, Body, GoneError, Request, read_body
+from semart_vectors.emulator.page import page_routes
 from semart_vectors.emulator.pictures import read_picture
 from semart_vectors.emulator.recordings import Recorder, Recordings, Upstream
 from semart_vectors.emulator.refusals import Refusal
@@ -56,7 +59,8 @@ class Service:
         self, settings: Settings | None = None, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.settings = settings or Settings()
-        self.ledger = Ledger()
+        self.ledger = Ledger(clock=clock)
+        self.gallery = Gallery()
         self.faults = self.settings.new_faults()
         """What goes wrong, to be changed at any time."""
         self.closing = asyncio.Event()
@@ -110,8 +114,9 @@ class Service:
         return JSONResponse(self.ledger.summary())
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        arrived_s, loop = self._clock(), asyncio.get_running_loop()
-        due_s = loop.time() + self._latency.quantile_s(self._random.random() or math.ulp(0.5))
+        loop = asyncio.get_running_loop()
+        arrived_s, arrived_at, begun_s = self._clock(), datetime.now(UTC), loop.time()
+        due_s = begun_s + self._latency.quantile_s(self._random.random() or math.ulp(0.5))
         request = Request.of(scope)
         # The gateway decides by the headers alone and the limit counts arrivals, not completed bodies.
         refusal = self._refuse_at_gateway(request)
@@ -125,16 +130,18 @@ class Service:
                 answer = fault.spoil(answer)
             else:
                 fault = None
-        self.ledger.record(
-            Call(
-                operation=request.operation,
-                status=0 if fault is not None and fault.kind == "reset" else answer.status,
-                body_sha256=body.sha256,
-                body_bytes=len(body.content),
-                arrived_s=arrived_s,
-                fault=None if fault is None else str(fault),
-            )
+        call = Call(
+            operation=request.operation,
+            status=0 if fault is not None and fault.kind == "reset" else answer.status,
+            body_sha256=body.sha256,
+            body_bytes=len(body.content),
+            arrived_s=arrived_s,
+            arrived_at=arrived_at,
+            duration_s=max(due_s, loop.time()) - begun_s,
+            fault=None if fault is None else str(fault),
         )
+        self.ledger.record(call)
+        self.gallery.add(call, body.content)
         await self._wait(due_s - loop.time())
         if fault is None or fault.kind not in DELIVERIES:
             await answer.send(send)
@@ -220,6 +227,7 @@ def create_app(service: Service) -> ASGIApp:
     """Return the application: a few pages for people, every other path for clients of the service."""
     pages = Starlette(
         routes=[
+            *page_routes(service),
             Route("/calls", service.summarise),
             *control_routes(service.faults),
             Mount("/", service),

@@ -87,7 +87,10 @@ _READ_LATENCY = click.types.FuncParamType(parse_latency)
 @click.option("--record", type=_FOLDER, help="Add the answers of the upstream to this folder.")
 @click.option("--upstream", help="The endpoint of the real service, asked for what is not replayed.")
 def emulator_command(port: int, **settings: Unpack[Options]) -> None:
-    """Run a local stand-in of the service until Ctrl-C; its endpoint is the first line it prints."""
+    """Run a local stand-in of the service until Ctrl-C; its endpoint is the first line it prints.
+
+    Open the endpoint in a browser to watch it.
+    """
     try:
         emulator = Emulator(port=port, **settings)
     except ValueError as error:

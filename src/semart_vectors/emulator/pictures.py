@@ -9,7 +9,7 @@ import threading
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from semart_vectors.emulator.refusals import (
     MAX_IMAGE_BYTES,
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "ICO", "TIFF", "MPO")
 SIDE_PX = 64
 """Side of the square that a picture is reduced to."""
+THUMBNAIL_PX = 240
+"""The longer side of a thumbnail."""
 LARGE_PX = 32_000_000
 """Beyond so many pixels, a picture is reduced in bands, and no other such picture is decoded meanwhile."""
 _ONE_LARGE = threading.Lock()
@@ -54,6 +56,27 @@ def read_picture(body: bytes) -> Image.Image:
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything at a broken file
         raise invalid_format() from error
+
+
+def thumbnail(body: bytes) -> bytes:
+    """Return a picture that `read_picture` could read as a small JPEG, upright.
+
+    Raises:
+        Refusal: it is none, or so large that the mere sight of it is not worth the memory.
+    """
+    with _opened(body) as picture:
+        picture.draft("RGB", (2 * THUMBNAIL_PX, 2 * THUMBNAIL_PX))
+        if picture.width * picture.height > LARGE_PX:
+            raise invalid_dimension()
+        try:
+            small = ImageOps.exif_transpose(picture)
+        except Exception:  # noqa: BLE001 - broken tags raise nearly anything, and only say which side is up
+            small = picture.copy()
+    small = _on_white(small)
+    small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    file = BytesIO()
+    small.save(file, "JPEG", quality=82)
+    return file.getvalue()
 
 
 def _opened(body: bytes) -> Image.Image:

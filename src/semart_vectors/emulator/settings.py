@@ -84,6 +84,13 @@ class Settings:
         self.rate_limit(lambda: 0.0)
 
     @property
+    def rate(self) -> float | None:
+        """The requests per second that hold: those asked for, or the tier's; None for no limit."""
+        if self.requests_per_second is None and self.tier is not None:
+            return TIERS[self.tier]
+        return self.requests_per_second
+
+    @property
     def computes(self) -> bool:
         """Whether a vector is computed for what is neither replayed nor asked of an upstream."""
         return self.replay is None or self.replay_else_compute
@@ -98,7 +105,5 @@ class Settings:
 
     def rate_limit(self, clock: Callable[[], float]) -> RateLimit:
         """Make the limit that these settings ask for."""
-        rate = self.requests_per_second
-        if rate is None and self.tier is not None:
-            rate = TIERS[self.tier]
+        rate = self.rate
         return Unlimited() if rate is None else LIMITS[self.limit_kind].of_rate(rate, clock=clock)
