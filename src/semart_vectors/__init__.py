@@ -54,7 +54,12 @@ _HOME = {
 }
 
 
+_MODULES = frozenset({"errors", "images", "metadata", "pictures", "records", *_HOME.values()})
+
+
 def __getattr__(name: str) -> object:
+    if name in _MODULES and not name.startswith("_"):
+        return import_module(f"{__name__}.{name}")
     if name == "__version__":
         return import_module("importlib.metadata").version("semart-vectors")
     if name not in _HOME:
