@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -293,7 +294,8 @@ def _run(main: Coroutine[Any, Any, ResultT]) -> ResultT:
         return await main
 
     try:
-        with logging_redirect_tqdm():  # a warning stands above the progress bar, not in it
+        # On a terminal a warning stands above the progress bar, not in it.
+        with logging_redirect_tqdm() if sys.stderr and sys.stderr.isatty() else nullcontext():
             return asyncio.run(cancelled_by_sigterm())
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None

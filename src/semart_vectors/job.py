@@ -253,9 +253,7 @@ class _Run:
                 try:
                     await self._collect(outcomes)
                 except asyncio.CancelledError:
-                    _logger.info(
-                        "stopping: what is under way is answered and recorded; once more ends at once"
-                    )
+                    _logger.info("stopping: what is under way is answered and recorded first")
                     outcomes.stop()
                     await self._collect(outcomes)
                     raise
