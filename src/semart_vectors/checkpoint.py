@@ -6,6 +6,7 @@
     ├── vectors/part-000001.parquet …   what is done; replaced as a whole, never changed in place
     ├── failures.parquet                what failed, and why
     ├── _journal                        what arrived since the last part; empty when no job runs
+    ├── _replaced-000000.parquet …      what a running job has replaced, until it ends
     ├── _checkpoint.json                format, model and dimension, compared on every opening
     ├── _job.json                       how many images the last job was asked for
     └── _lock                           held by the one process that writes
@@ -109,7 +110,7 @@ class CheckpointStatus:
 class Checkpoint:
     """The one writer of a checkpoint directory; not for use by two threads at a time.
 
-    The look-ups (`done`, `failure`, `done_with_content`) may be called by any thread at any time.
+    The look-ups (`done`, `failure`, `knows_content`) may be called by any thread at any time.
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, model_version: str) -> None:
@@ -293,8 +294,7 @@ class Checkpoint:
         # From the first moment on a reader finds the right columns, though no rows yet.
         self._vectors.mkdir(exist_ok=True)
         if not list_parts(self.directory):
-            empty = no_vectors()
-            write_part(self._vectors / "part-000000.parquet", self.directory, empty)
+            write_part(self._vectors / "part-000000.parquet", self.directory, no_vectors())
         if not (self.directory / "failures.parquet").exists():
             write_failures(self.directory, {})
 

@@ -193,9 +193,8 @@ class _Run:
         self._checkpoint = checkpoint
         self._retry_failed = retry_failed
         self._reading = ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="semart-vectors-read")
-        self._writing = ThreadPoolExecutor(
-            1, thread_name_prefix="semart-vectors-write"
-        )  # one writer, in order
+        # One thread: the checkpoint has one writer, and what it is asked comes in order.
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="semart-vectors-write")
         self._bar = ProgressBar(0, shown=False)
         self._under_way: dict[bytes, _Image] = {}
         self._to_save: list[Done | Failed] = []

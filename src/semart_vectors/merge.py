@@ -19,10 +19,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from semart_vectors._parts import VECTOR_TYPE, damage
 from semart_vectors.errors import (
     CheckpointDamagedError,
-    CheckpointDiskError,
-    CheckpointError,
     CheckpointInUseError,
     CheckpointMismatchError,
     ConfigurationError,
@@ -45,7 +44,6 @@ _logger = logging.getLogger("semart_vectors")
 _BLOCK_ROWS = 4096
 _SHELF_ROWS = 4 * _BLOCK_ROWS  # 64 MB of vectors, in memory one shelf at a time
 _VECTOR_BYTES = DIMENSION * 4
-_VECTOR_TYPE = pa.list_(pa.float32(), DIMENSION)
 _COLUMNS = ("image_file", "vector", "model_version")
 
 
@@ -231,22 +229,15 @@ def _check_schema(part: Path, schema: Any) -> None:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Translate what comes up while a part is read: gone, refused by the system, or damaged."""
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except FileNotFoundError as error:
-        raise CheckpointInUseError(
-            f"{path} went while it was read: another process writes to the checkpoint, merge after its end"
-        ) from error
-    except (OSError, pa.ArrowException, ValueError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise CheckpointDiskError(f"cannot read {path}: {error.strerror}") from error
-        raise CheckpointDamagedError(
-            f"{path} is damaged ({error}): move it away and run `semart-vectors embed` again, "
-            "which embeds the images it held anew"
-        ) from error
+    """Translate what comes up while a part is read: damage, as the checkpoint does, and its vanishing."""
+    with damage(path):
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise CheckpointInUseError(
+                f"{path} went while it was read: another process writes to the checkpoint, "
+                "merge after its end"
+            ) from error
 
 
 def _gather(table: Any, slots: NDArray[np.int64], scratch: IO[bytes]) -> Iterator[_Block]:
@@ -273,7 +264,7 @@ def _write_at(descriptor: int, vectors: NDArray[np.float32], offset: int) -> Non
 def _write_parquet(path: Path, schema: Any, blocks: Iterator[_Block], model_version: str) -> None:
     texts = [field.name for field in schema]
     schema = pa.schema(
-        [*schema, ("vector", _VECTOR_TYPE), ("model_version", pa.string())],
+        [*schema, ("vector", VECTOR_TYPE), ("model_version", pa.string())],
         metadata={
             "semart_vectors.model_version": model_version,
             "semart_vectors.dimension": str(DIMENSION),
@@ -291,7 +282,7 @@ def _write_parquet(path: Path, schema: Any, blocks: Iterator[_Block], model_vers
         for block, vectors in blocks:
             columns = [
                 *block.columns,
-                pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), type=_VECTOR_TYPE),
+                pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), type=VECTOR_TYPE),
                 pa.repeat(pa.scalar(model_version), len(vectors)),
             ]
             writer.write_table(pa.table(columns, schema=schema), row_group_size=_BLOCK_ROWS)
