@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
@@ -73,8 +74,10 @@ class FakeService:
         *,
         latency_s: float = 0.0,
         limit_per_s: int | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.answer = answer
+        self._tls = tls
         self.script: deque[Reply] = deque()
         """Answers that come first, whatever is asked."""
         self.calls: list[Call] = []
@@ -86,8 +89,9 @@ class FakeService:
         self._called = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.endpoint = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        scheme = "http" if self._tls is None else "https"
+        self.endpoint = f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     async def __aexit__(

@@ -28,9 +28,10 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "errors emulator",
-        "records files progress images _retry _pacing _window _journal",
+        "records files progress images _retry _pacing _window _reading _deadlines _journal",
         "_service _parts metadata pictures",
         "_transport semart merge checkpoint",
+        "_aiohttp",
         "embedder job",
         "demo",
         "cli",
@@ -40,22 +41,24 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 """From the leaves to the edge: each part imports from the layers above it in this list, and from itself."""
 
 FOREIGN = {
+    "aiohttp": "_aiohttp",
     "aiolimiter": "_pacing",
     "anyascii": "semart",
     "click": "cli demo emulator",
     "dotenv": "cli",
     "filelock": "checkpoint",
-    "httpx": "_transport emulator",
+    "httpx": "_aiohttp _transport emulator",
     "pandas": "demo merge metadata semart",
     "PIL": "demo emulator images pictures",
     "pyarrow": "_parts merge metadata semart",
+    "simdjson": "_service",
     "starlette": "emulator",
     "tqdm": "cli progress",
     "uvicorn": "emulator",
 }
 """Libraries that are known to few: each is met at one seam, and its errors are translated there."""
 
-NAME_OF = {"pillow": "PIL", "python-dotenv": "dotenv"}
+NAME_OF = {"pillow": "PIL", "pysimdjson": "simdjson", "python-dotenv": "dotenv"}
 """Where a distribution is imported under another name."""
 
 

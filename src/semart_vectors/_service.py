@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import orjson
+import simdjson
 
 from semart_vectors._retry import retry_after_s
 from semart_vectors.errors import (
@@ -28,6 +29,8 @@ from semart_vectors.records import DIMENSION, Vector
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from numpy.typing import NDArray
+
 API_VERSION = "2024-02-01"
 """The generally available version; all previews were retired on 2025-03-31."""
 
@@ -39,6 +42,16 @@ MODEL_VERSIONS = (MODEL_VERSION, "2022-04-11")
 
 MAX_ANSWER_BYTES = 1 << 20
 """A vector is about 11 kB of JSON; what is a hundred times longer is not an answer."""
+
+_MEMBERS = 2
+"""An answer has ``modelVersion`` and ``vector``."""
+
+_MAX_SQUARES = float(np.finfo(np.float32).max) ** 2
+"""One product tells in a microsecond that all numbers of a vector are finite as float32: where one is not,
+the sum of their squares is not below this. It is 10^72 times what a vector of the service has."""
+
+_parser = simdjson.Parser()
+"""One for all: it keeps its memory, which costs more to get anew than an answer costs to parse."""
 
 _NOT_THE_IMAGES_FAULT = frozenset({402, 405, 407, 421})
 
@@ -60,7 +73,7 @@ class ServiceAnswer:
 
     status: int
     headers: Mapping[str, str]
-    """Looked up in lower case."""
+    """Looked up in lower case, of a refusal only."""
     body: bytes
 
 
@@ -119,6 +132,46 @@ def read_vector(answer: ServiceAnswer, *, model_version: str) -> Vector:
 
 
 def _checked_vector(body: bytes, model_version: str) -> Vector:
+    numbers, answered = _read_fast(body) or _read_with_care(body)
+    if not numbers.dot(numbers) < _MAX_SQUARES:
+        raise TransientError(
+            "the answer's vector holds numbers that are too large for float32, or no numbers"
+        )
+    vector = numbers.astype(np.float32)
+    if answered != model_version:
+        raise ModelMismatchError(
+            f"the service answered with model {answered!r} although {model_version!r} was asked for; "
+            "vectors of two models do not compare, so the run stops"
+        )
+    vector.setflags(write=False)
+    return vector
+
+
+def _read_fast(body: bytes) -> tuple[NDArray[np.float64], str] | None:
+    """Read an answer that is just as documented, in a third of the time; None leaves it to care.
+
+    Never a number becomes a Python object here. What is accepted is sure: two members, so none twice, and one
+    array, which holds 1024 numbers and nothing else.
+    """
+    if body.find(b"[") != body.rfind(b"["):  # simdjson would take the numbers of arrays within for its own
+        return None
+    try:
+        content = _parser.parse(body)
+        if not isinstance(content, simdjson.Object) or len(content) != _MEMBERS:
+            return None
+        numbers, answered = content.get("vector"), content.get("modelVersion")
+        if not isinstance(numbers, simdjson.Array) or len(numbers) != DIMENSION:
+            return None
+        if not isinstance(answered, str):
+            return None
+        return np.frombuffer(numbers.as_buffer(of_type="d"), dtype=np.float64), answered
+    # It is not JSON; not all are numbers; one is too long, or another thread uses the parser at this moment.
+    except (ValueError, TypeError, RuntimeError):
+        return None
+
+
+def _read_with_care(body: bytes) -> tuple[NDArray[np.float64], str]:
+    """Read any answer that can be read, and say what is wrong with any other."""
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -130,23 +183,12 @@ def _checked_vector(body: bytes, model_version: str) -> Vector:
         raise TransientError(f"the answer holds no vector of {DIMENSION} numbers")
     if not set(map(type, numbers)) <= {float, int}:  # numpy would take "1", true and null for numbers
         raise TransientError("the answer's vector holds something else than numbers")
-    with np.errstate(over="ignore"):  # too large a number becomes infinite, which the next line notices
-        vector = np.array(numbers, dtype=np.float32)
-    if not np.isfinite(vector).all():
-        raise TransientError("the answer's vector holds numbers that are not finite")
     answered = content.get("modelVersion")
     if not isinstance(answered, str):
         raise TransientError("the answer does not name its model")
-    if answered != model_version:
-        raise ModelMismatchError(
-            f"the service answered with model {answered!r} although {model_version!r} was asked for; "
-            "vectors of two models do not compare, so the run stops"
-        )
-    once = body.count(b'"vector"') == 1 and body.count(b'"modelVersion"') == 1 and b"\\u" not in body
-    if not once and _repeats_a_name(body):
+    if _repeats_a_name(body):
         raise TransientError("the answer says something twice")
-    vector.setflags(write=False)
-    return vector
+    return np.array(numbers, dtype=np.float64), answered
 
 
 def _repeats_a_name(body: bytes) -> bool:

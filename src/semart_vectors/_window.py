@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from contextlib import contextmanager
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -15,6 +14,9 @@ if TYPE_CHECKING:
 
 ItemT = TypeVar("ItemT")
 OutcomeT = TypeVar("OutcomeT")
+
+_END: Any = object()
+"""In the place of an item when there are no more."""
 
 DRAIN_S = 4.0
 """How long a stopping stream waits for calls under way, in seconds: Ctrl-C is answered within five."""
@@ -34,14 +36,15 @@ class Worker:
         self._paying = False
         self._stopping = False
 
-    @contextmanager
-    def paying(self) -> Iterator[None]:
-        """Mark what a stopping stream lets finish; the rest of its time a worker only waits."""
+    def paying(self) -> Self:
+        """Mark, by ``with worker.paying()``, what a stopping stream lets finish; else a worker only waits."""
+        return self
+
+    def __enter__(self) -> None:
         self._paying = True
-        try:
-            yield
-        finally:
-            self._paying = False
+
+    def __exit__(self, *_: object) -> None:
+        self._paying = False
 
     def go_on(self) -> None:
         """Start anew, unless the stream stops.
@@ -84,14 +87,14 @@ class OutcomeStream(Generic[OutcomeT]):
         *,
         width: int,
     ) -> None:
-        self._source: AsyncIterator[Any] = as_async(items)
+        self._source = _Source(items)
         self._work: Callable[[Any, Worker], Awaitable[OutcomeT]] = work
         self._workers = [Worker() for _ in range(width)]
         self._running: int | None = None
         self._outcomes: deque[OutcomeT] = deque()
-        self._room = asyncio.Semaphore(width)
+        self._room = asyncio.Event()
+        self._room.set()
         self._news = asyncio.Event()
-        self._turn = asyncio.Lock()  # a generator cannot be advanced by two at once
         self._group = asyncio.TaskGroup()
         self._error: Exception | None = None
         self._stopping = False
@@ -117,8 +120,7 @@ class OutcomeStream(Generic[OutcomeT]):
         try:
             await self._group.__aexit__(kind, error, trace)
         finally:
-            if hasattr(self._source, "aclose"):
-                await self._source.aclose()
+            await self._source.aclose()
 
     def __aiter__(self) -> Self:
         return self
@@ -126,16 +128,33 @@ class OutcomeStream(Generic[OutcomeT]):
     async def __anext__(self) -> OutcomeT:
         # An outcome leaves the queue only when nothing can interrupt its way to the caller any more: a memory
         # stream of anyio loses what it has just handed over when asyncio itself cancels the receiver.
+        await self._wait_for_outcomes()
+        if not self._outcomes:
+            raise StopAsyncIteration
+        outcome = self._outcomes.popleft()
+        self._room.set()
+        return outcome
+
+    async def some(self) -> list[OutcomeT]:
+        """Return all outcomes that are there, and wait while there are none; an empty list is the end.
+
+        Raises what the iteration would.
+        """
+        await self._wait_for_outcomes()
+        outcomes = list(self._outcomes)
+        self._outcomes.clear()
+        self._room.set()
+        return outcomes
+
+    async def _wait_for_outcomes(self) -> None:
         if self._running is None:
             raise RuntimeError("this stream is not open: use it with `async with`")
         while not self._outcomes:
             if self._running == 0:
                 self._raise_error()
-                raise StopAsyncIteration
+                return
             self._news.clear()
             await self._news.wait()
-        self._room.release()
-        return self._outcomes.popleft()
 
     def stop(self) -> None:
         """Start nothing new, and end the iteration when the calls under way are answered.
@@ -162,22 +181,18 @@ class OutcomeStream(Generic[OutcomeT]):
             worker.cancel()
 
     async def _run(self, worker: Worker) -> None:
+        source = self._source
         try:
-            worker.go_on()
             while True:
-                async with self._turn:
-                    try:
-                        item = await anext(self._source)
-                    except StopAsyncIteration:
-                        return
-                outcome = await self._work(item, worker)
-                try:
-                    with worker.paying():
-                        await self._room.acquire()
-                finally:  # it is paid for: out of time to wait for room, it is given all the same
-                    self._outcomes.append(outcome)
-                    self._news.set()
                 worker.go_on()
+                while len(self._outcomes) >= len(self._workers):
+                    self._room.clear()
+                    await self._room.wait()
+                item = await source.next() if source.ready is None else next(source.ready, _END)
+                if item is _END:
+                    return
+                self._outcomes.append(await self._work(item, worker))
+                self._news.set()
         except StoppedError:
             return
         except Exception as error:  # noqa: BLE001 - raised again by the iteration
@@ -192,17 +207,50 @@ class OutcomeStream(Generic[OutcomeT]):
         self._news.set()
 
 
-def as_async(items: Iterable[ItemT] | AsyncIterable[ItemT]) -> AsyncIterator[ItemT]:
-    """Iterate either kind of iterable with ``async for``.
+class _Source:
+    """Either kind of iterable, to be advanced by many workers."""
+
+    def __init__(self, items: Iterable[Any] | AsyncIterable[Any]) -> None:
+        check_many(items)
+        self.ready: Iterator[Any] | None = None
+        """What is advanced without waiting, and so by anybody at any time."""
+        if isinstance(items, AsyncIterable):
+            self._coming: AsyncIterator[Any] = aiter(items)
+        else:
+            self.ready = iter(items)
+        self._turn = asyncio.Lock()  # an async generator cannot be advanced by two at once
+
+    async def next(self) -> Any:
+        """Wait for the next item; `_END` when there is none."""
+        async with self._turn:
+            return await anext(self._coming, _END)
+
+    async def aclose(self) -> None:
+        """Close an async generator."""
+        if self.ready is None and hasattr(self._coming, "aclose"):
+            await self._coming.aclose()
+
+
+def check_many(items: object) -> None:
+    """Refuse a single text or path, which would be taken apart.
 
     Raises:
-        TypeError: it is a single text or path, which would be taken apart.
+        TypeError: it is one.
     """
     if isinstance(items, str | bytes | PathLike):
         raise TypeError(f"many are expected, not one {type(items).__name__}: put it in a list")
-    return aiter(items) if isinstance(items, AsyncIterable) else _stepping(items)
 
 
-async def _stepping(items: Iterable[ItemT]) -> AsyncIterator[ItemT]:
-    for item in items:
-        yield item
+def numbered(
+    items: Iterable[ItemT] | AsyncIterable[ItemT],
+) -> Iterable[tuple[int, ItemT]] | AsyncIterable[tuple[int, ItemT]]:
+    """Number items from 0 on, as `enumerate` does, in either kind of iterable."""
+    check_many(items)
+    return _numbered(items) if isinstance(items, AsyncIterable) else enumerate(items)
+
+
+async def _numbered(items: AsyncIterable[ItemT]) -> AsyncIterator[tuple[int, ItemT]]:
+    number = 0
+    async for item in items:
+        yield number, item
+        number += 1

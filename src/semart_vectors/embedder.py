@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from email.utils import formatdate
 from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NoReturn, Self, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from semart_vectors import _service
+from semart_vectors._aiohttp import AiohttpTransport
+from semart_vectors._deadlines import Deadlines
 from semart_vectors._pacing import Gate
+from semart_vectors._reading import Reader
 from semart_vectors._retry import RetryPolicy
 from semart_vectors._service import (
     MODEL_VERSION,
@@ -23,8 +25,8 @@ from semart_vectors._service import (
     ServiceRequest,
     TransientError,
 )
-from semart_vectors._transport import UnreachableError, exchange, is_this_machine, make_client
-from semart_vectors._window import OutcomeStream, Worker, as_async
+from semart_vectors._transport import ClientTransport, Post, Transport, UnreachableError, is_this_machine
+from semart_vectors._window import OutcomeStream, Worker, numbered
 from semart_vectors.errors import (
     ConfigurationError,
     EndpointError,
@@ -34,17 +36,14 @@ from semart_vectors.errors import (
     RunError,
     ServiceUnavailableError,
 )
-from semart_vectors.images import LoadedImage, load_bytes, load_file
+from semart_vectors.images import LoadedImage, is_plain_jpeg, load_bytes, load_file
 from semart_vectors.records import Embedding, EmbeddingBatch, EmbeddingFailure, ImageSource, Outcome, Vector
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import AsyncIterable, Iterable, Mapping
     from types import TracebackType
-    from typing import TypeVar
 
     import httpx
-
-    ResultT = TypeVar("ResultT")
 
 _READERS = 8
 """Threads that read images: enough to hide a slow disk, few enough to leave a service its processors."""
@@ -136,8 +135,10 @@ class AsyncVisionEmbedder:
         self._gate = Gate(requests_per_second)
         self._slots = asyncio.Semaphore(max_in_flight)
         self._given_client = http_client
-        self._client: httpx.AsyncClient
-        self._readers: ThreadPoolExecutor
+        self._transport: Transport
+        self._posts: dict[tuple[str, str], Post] = {}
+        self._deadlines = Deadlines(self._retry.attempt_timeout_s)
+        self._reader = Reader(_load, threads=_READERS)
         self._closing = AsyncExitStack()
         self._was_answered = False
         self._exhausted_in_a_row = 0
@@ -183,13 +184,13 @@ class AsyncVisionEmbedder:
         if self._state is not _State.NEW:
             raise RuntimeError(f"this embedder {self._state.value}")
         self._state = _State.OPEN
-        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="semart-vectors-read")
-        self._closing.callback(self._readers.shutdown, wait=False, cancel_futures=True)
+        self._closing.callback(self._reader.close)
+        self._closing.callback(self._deadlines.close)
         if self._given_client is not None:
-            self._client = self._given_client
+            self._transport = ClientTransport(self._given_client)
         else:  # loading the certificates takes longer than a loop should stand still
-            client = await self._in_thread(make_client, self._endpoint, self.max_in_flight)
-            self._client = await self._closing.enter_async_context(client)
+            transport = await asyncio.to_thread(AiohttpTransport, self._endpoint)
+            self._transport = await self._closing.enter_async_context(transport)
         return self
 
     async def __aexit__(
@@ -262,9 +263,9 @@ class AsyncVisionEmbedder:
             return EmbeddingBatch.from_outcomes([outcomes[number] for number in sorted(outcomes)])
 
         try:
-            async with OutcomeStream(_numbered(images), work, width=self.max_in_flight) as stream:
-                async for number, outcome in stream:
-                    outcomes[number] = outcome  # noqa: PERF403 - kept one by one, for when the run ends early
+            async with OutcomeStream(numbered(images), work, width=self.max_in_flight) as stream:
+                while some := await stream.some():
+                    outcomes.update(some)  # at once, for when the run ends early
         except RunError as error:
             error.batch = batch()
             raise
@@ -297,9 +298,6 @@ class AsyncVisionEmbedder:
         if self._state is not _State.OPEN:
             raise RuntimeError(f"this embedder {self._state.value}")
 
-    async def _in_thread(self, work: Callable[..., ResultT], *args: object) -> ResultT:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, work, *args)
-
     async def _outcome(self, image: ImageSource | LoadedImage, worker: Worker) -> Outcome:
         try:
             return await self._embed_image(image, worker)
@@ -308,14 +306,20 @@ class AsyncVisionEmbedder:
             return EmbeddingFailure(image.source if isinstance(image, LoadedImage) else image, error)
 
     async def _embed_image(self, image: ImageSource | LoadedImage, worker: Worker) -> Embedding:
-        if isinstance(image, str) and image.lower().startswith(("https://", "http://")):
-            if not image.lower().startswith("https://"):
+        match image:
+            case LoadedImage(source=source, data=data):
+                request = _service.image_request(data)
+            case bytes() if is_plain_jpeg(image):
+                source, request = image, _service.image_request(image)
+            case str() if image[:8].lower() == "https://":
+                source, request = image, _service.image_url_request(image)
+            case str() if image[:7].lower() == "http://":
                 raise InvalidInputError("the service fetches images from https:// addresses only")
-            vector, attempts = await self._call(_service.image_url_request(image), worker)
-            return Embedding(image, vector, self.model_version, attempts)
-        loaded = image if isinstance(image, LoadedImage) else await self._in_thread(_load, image)
-        vector, attempts = await self._call(_service.image_request(loaded.data), worker)
-        return Embedding(loaded.source, vector, self.model_version, attempts)
+            case _:
+                loaded = await self._reader.read(image)
+                source, request = loaded.source, _service.image_request(loaded.data)
+        vector, attempts = await self._call(request, worker)
+        return Embedding(source, vector, self.model_version, attempts)
 
     async def _call(self, request: ServiceRequest, worker: Worker) -> tuple[Vector, int]:
         """Send a request until it is answered for good; return its vector and the attempts it took."""
@@ -377,25 +381,32 @@ class AsyncVisionEmbedder:
         return error
 
     async def _send(self, request: ServiceRequest) -> ServiceAnswer:
-        answer = await exchange(
-            self._client,
+        post = self._posts.get((request.operation, request.content_type)) or self._prepared(request)
+        try:
+            with self._deadlines.limit():
+                answer = await post(request.body)
+        except TimeoutError:
+            raise TransientError(f"no whole answer within {self._deadlines.timeout_s:g} s") from None
+        self._was_answered = True
+        return answer if answer.status == HTTPStatus.OK else self._without_key(answer)
+
+    def _prepared(self, request: ServiceRequest) -> Post:
+        post = self._transport.to(
             _service.request_url(self._endpoint, request.operation, self.model_version),
-            headers={
+            {
                 "Ocp-Apim-Subscription-Key": self._key,
                 "Content-Type": request.content_type,
                 "Accept-Encoding": "identity",  # 11 kB are not worth the time to unpack them
             },
-            body=request.body,
-            timeout_s=self._retry.attempt_timeout_s,
         )
-        self._was_answered = True
-        return answer if answer.status == HTTPStatus.OK else self._without_key(answer)
+        return self._posts.setdefault((request.operation, request.content_type), post)
 
     def _without_key(self, answer: ServiceAnswer) -> ServiceAnswer:
         """Take the key out of a refusal, which may end in a message or a log."""
         body = answer.body.replace(self._key.encode(), b"***")
-        headers = {name: value.replace(self._key, "***") for name, value in answer.headers.items()}
-        return replace(answer, body=body, headers=headers)
+        headers = {name.lower(): value.replace(self._key, "***") for name, value in answer.headers.items()}
+        headers.setdefault("date", formatdate(usegmt=True))  # what a `Retry-After` date is measured against
+        return ServiceAnswer(answer.status, headers, body)
 
 
 def _forget_frames(error: BaseException | None) -> None:
@@ -411,15 +422,6 @@ def _load(image: ImageSource) -> LoadedImage:
     if isinstance(image, str | os.PathLike):
         return load_file(image)
     raise InvalidInputError(f"an image is a path, bytes or an https:// URL, not {type(image).__name__}")
-
-
-async def _numbered(
-    images: Iterable[ImageSource] | AsyncIterable[ImageSource],
-) -> AsyncIterator[tuple[int, ImageSource]]:
-    number = 0
-    async for image in as_async(images):
-        yield number, image
-        number += 1
 
 
 def _checked_endpoint(endpoint: str) -> str:
