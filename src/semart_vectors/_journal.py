@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MARK = b"\xf7SVJ"
 _DIGEST_BYTES = 16
+_PIECE_BYTES = 2047
 _HEADER = struct.Struct(f"<4sII{_DIGEST_BYTES}s")
 _MAX_FIELDS_BYTES = 1 << 20
 _MAX_BLOB_BYTES = 1 << 20
@@ -139,5 +140,9 @@ def _decode(data: bytes, start: int) -> tuple[Record | None, int]:
 
 
 def _digest(fields: bytes, blob: bytes) -> bytes:
-    lengths = struct.pack("<II", len(fields), len(blob))
-    return hashlib.blake2b(lengths + fields + blob, digest_size=_DIGEST_BYTES).digest()
+    digest = hashlib.blake2b(struct.pack("<II", len(fields), len(blob)), digest_size=_DIGEST_BYTES)
+    digest.update(fields)
+    # In pieces: for more at a time the interpreter is let go, and to get it back costs more than the digest.
+    for start in range(0, len(blob), _PIECE_BYTES):
+        digest.update(blob[start : start + _PIECE_BYTES])
+    return digest.digest()

@@ -7,16 +7,18 @@ stands the one decision that saves money: is this content paid for already?
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol, TypeVar, assert_never
 
+from semart_vectors._reading import Reader
 from semart_vectors._service import MODEL_VERSION
 from semart_vectors._window import OutcomeStream, Worker
 from semart_vectors.checkpoint import Checkpoint, Done, Failed
@@ -32,8 +34,17 @@ ResultT = TypeVar("ResultT")
 
 _logger = logging.getLogger("semart_vectors")
 
-_READ_AHEAD = 16
-"""Images that are read while others are under way, each in a thread: so a slow disk is hidden."""
+_READ_AHEAD = 32
+"""Images that are read while others are under way: so a slow disk is hidden."""
+
+_READERS = 16
+"""Threads that read at the same time from a slow disk."""
+
+_MOST_UNSAVED = 8192
+"""Outcomes that may wait to be recorded, 32 MB of vectors: a disk that is slower holds up the calls."""
+
+_CHUNK = 16
+"""Images that are read at a time, in one visit to a thread."""
 
 _NAMES_AT_A_TIME = 256
 """Files that one visit to a thread looks up."""
@@ -192,12 +203,15 @@ class _Run:
         self._image_files = image_files
         self._checkpoint = checkpoint
         self._retry_failed = retry_failed
-        self._reading = ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="semart-vectors-read")
+        self._finding = ThreadPoolExecutor(1, thread_name_prefix="semart-vectors-find")
+        self._reader = Reader(self._read_all, threads=_READERS)
         # One thread: the checkpoint has one writer, and what it is asked comes in order.
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="semart-vectors-write")
         self._bar = ProgressBar(0, shown=False)
         self._under_way: dict[bytes, _Image] = {}
         self._to_save: list[Done | Failed] = []
+        self._being_saved: list[Done | Failed] = []
+        self._saving: asyncio.Future[None] | None = None
         self._doubtful: list[Failed] = []
         self._unreadable = 0
         self._not_saved_yet: dict[bytes, Vector] = {}
@@ -229,9 +243,10 @@ class _Run:
         await _in_thread(self._writing, self._checkpoint.look)
 
     async def _count(self, closing: AsyncExitStack) -> None:
-        for threads in (self._reading, self._writing):
+        closing.callback(self._reader.close)
+        for threads in (self._finding, self._writing):
             closing.callback(threads.shutdown, wait=False, cancel_futures=True)
-        self.total = await _in_thread(self._reading, lambda: sum(1 for _ in self._names()))
+        self.total = await _in_thread(self._finding, lambda: sum(1 for _ in self._names()))
 
     async def plan(self) -> JobPlan:
         """Look every image up, and do no more."""
@@ -246,7 +261,7 @@ class _Run:
         self._bar = closing.enter_context(ProgressBar(self.total, shown=show_progress))
         try:
             async with (
-                OutcomeStream(self._pending(), self._load, width=_READ_AHEAD) as images,
+                OutcomeStream(_in_chunks(self._pending()), self._load, width=_READERS) as images,
                 embedder.stream_images(self._unpaid(images)) as outcomes,
             ):
                 try:
@@ -271,8 +286,8 @@ class _Run:
     async def _pending(self) -> AsyncIterator[str]:
         """Find the images that an earlier run has neither done nor given up."""
         names, seen = iter(self._names()), 0
-        while chunk := await _in_thread(self._reading, lambda: list(islice(names, _NAMES_AT_A_TIME))):
-            pending, already_done, failed = await _in_thread(self._reading, self._look_up, chunk)
+        while chunk := await _in_thread(self._finding, lambda: list(islice(names, _NAMES_AT_A_TIME))):
+            pending, already_done, failed = await _in_thread(self._finding, self._look_up, chunk)
             self.already_done += already_done
             self.failed += failed
             self._bar.skipped(already_done + failed)
@@ -307,38 +322,49 @@ class _Run:
     def _path(self, name: str) -> str:
         return os.path.join(self._images_dir, name)  # noqa: PTH118 - a million times
 
-    async def _load(self, name: str, _: Worker) -> LoadedImage | Failed:
-        return await _in_thread(self._reading, self._read, name)
+    async def _load(self, names: list[str], _: Worker) -> list[tuple[_Image, bytes] | Failed]:
+        return await self._reader.read(names)
 
-    def _read(self, name: str) -> LoadedImage | Failed:
+    def _read_all(self, names: list[str]) -> list[tuple[_Image, bytes] | Failed]:
+        return [self._read(name) for name in names]
+
+    def _read(self, name: str) -> tuple[_Image, bytes] | Failed:
         fingerprint = self._fingerprint(name)  # before it is read: who replaces it meanwhile is noticed
         try:
             if not _is_utf8(name):
                 raise UnreadableImageError("its name is not valid UTF-8: rename it")
             if name.startswith("/") or ".." in name.split("/"):
                 raise UnreadableImageError("its name leads out of the folder of images")
-            return load_file(self._path(name), source=name)
+            loaded = load_file(self._path(name))
         except ItemError as error:
             return _failed(name.encode("utf-8", "backslashreplace").decode(), fingerprint, error)
+        content_sha256 = hashlib.sha256(loaded.data).digest()
+        return _Image(name, content_sha256, loaded.fingerprint), loaded.data
 
-    async def _unpaid(self, images: AsyncIterable[LoadedImage | Failed]) -> AsyncIterator[LoadedImage]:
+    async def _unpaid(
+        self, chunks: AsyncIterable[list[tuple[_Image, bytes] | Failed]]
+    ) -> AsyncIterator[LoadedImage]:
         """Let those images pass whose content was never paid for, and settle the others here."""
-        async for loaded in images:
-            if isinstance(loaded, Failed):
-                self._settle_unread(loaded)
-                continue
-            image = _Image(str(loaded.source), loaded.sha256, loaded.fingerprint)
-            before = self._checkpoint.done(image.image_file)
-            if before is not None and before.content_sha256 == image.content_sha256:
-                self.already_done += 1  # the file was touched or copied, but holds what it held
-                self._bar.skipped(1)
-            elif (first := self._under_way.get(image.content_sha256)) is not None:
-                first.twins.append(image)
-            elif (vector := await self._paid_for(image.content_sha256)) is not None:
-                self._settle(_done(image, vector))
-            else:
-                self._under_way[image.content_sha256] = image
-                yield replace(loaded, source=image)
+        async for chunk in chunks:
+            for read in chunk:
+                if isinstance(read, Failed):
+                    self._settle_unread(read)
+                elif await self._is_unpaid(read[0]):
+                    yield LoadedImage(*read)
+
+    async def _is_unpaid(self, image: _Image) -> bool:
+        before = self._checkpoint.done(image.image_file)
+        if before is not None and before.content_sha256 == image.content_sha256:
+            self.already_done += 1  # the file was touched or copied, but holds what it held
+            self._bar.skipped(1)
+        elif (first := self._under_way.get(image.content_sha256)) is not None:
+            first.twins.append(image)
+        elif (vector := await self._paid_for(image.content_sha256)) is not None:
+            self._settle(_done(image, vector))
+        else:
+            self._under_way[image.content_sha256] = image
+            return True
+        return False
 
     async def _paid_for(self, content_sha256: bytes) -> Vector | None:
         if (vector := self._not_saved_yet.get(content_sha256)) is not None:
@@ -349,20 +375,23 @@ class _Run:
         return await _in_thread(self._writing, self._checkpoint.vector_with_content, content_sha256)
 
     async def _collect(self, outcomes: OutcomeStream[Outcome]) -> None:
-        """Take outcomes until there are no more, and save them several times a second."""
+        """Take outcomes until there are no more, and have them saved several times a second meanwhile."""
         clock = asyncio.get_running_loop().time
         save_at = clock() + _SAVE_EVERY_S
         while True:
             try:
                 async with asyncio.timeout_at(save_at) as limit:
-                    self._take(await anext(outcomes))
-            except StopAsyncIteration:
-                return
+                    some = await outcomes.some()
             except TimeoutError:
                 if not limit.expired():
                     raise
+                some = None
+            if some is not None and not some:
+                return
+            for outcome in some or ():
+                self._take(outcome)
             if clock() >= save_at:
-                await self._save()
+                await self._save_meanwhile()
                 save_at = clock() + _SAVE_EVERY_S
 
     def _take(self, outcome: Outcome) -> None:
@@ -413,14 +442,41 @@ class _Run:
         else:
             self._bar.failed()
 
+    async def _save_meanwhile(self) -> None:
+        """Have what is settled made durable while the calls go on, unless too much waits for that already."""
+        if self._saving is not None and (self._saving.done() or len(self._to_save) >= _MOST_UNSAVED):
+            await self._saved()
+        if self._saving is None and self._to_save:
+            self._being_saved = self._to_save.copy()
+            self._saving = asyncio.get_running_loop().run_in_executor(
+                self._writing, self._checkpoint.record, self._being_saved
+            )
+
     async def _save(self) -> None:
-        """Make what is settled durable."""
-        if not self._to_save:
+        """Make all that is settled durable."""
+        try:
+            await self._saved()
+            await self._save_meanwhile()
+            await self._saved()
+        except CheckpointError:  # what is paid for is tried once more: there may be room again
+            await self._save_meanwhile()
+            await self._saved()
+            raise
+
+    async def _saved(self) -> None:
+        """Wait until what is being saved is durable, and count it."""
+        if self._saving is None:
             return
-        entries = self._to_save.copy()
-        await _in_thread(self._writing, self._checkpoint.record, entries)
-        del self._to_save[: len(entries)]
-        for entry in entries:
+        saving, self._saving = self._saving, None
+        try:
+            await _finished(saving)
+        finally:  # it may be durable though this wait was cancelled
+            if saving.done() and not saving.cancelled() and saving.exception() is None:
+                self._count_saved()
+
+    def _count_saved(self) -> None:
+        del self._to_save[: len(self._being_saved)]
+        for entry in self._being_saved:
             if isinstance(entry, Done):
                 self.embedded += 1
                 self._not_saved_yet.pop(entry.content_sha256, None)
@@ -428,13 +484,27 @@ class _Run:
                 self.failed += 1
 
 
+async def _in_chunks(names: AsyncIterable[str]) -> AsyncIterator[list[str]]:
+    chunk: list[str] = []
+    async for name in names:
+        chunk.append(name)
+        if len(chunk) == _CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
 _NO_FILE = 0
 """The fingerprint of a file that is not there."""
 
 
 async def _in_thread(threads: Executor, work: Callable[..., ResultT], *args: object) -> ResultT:
-    """Run blocking work in a thread; a cancellation takes effect when it is finished, not in its middle."""
-    future = asyncio.get_running_loop().run_in_executor(threads, work, *args)
+    return await _finished(asyncio.get_running_loop().run_in_executor(threads, work, *args))
+
+
+async def _finished(future: asyncio.Future[ResultT]) -> ResultT:
+    """Wait for work in a thread; a cancellation takes effect when it is finished, not in its middle."""
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
