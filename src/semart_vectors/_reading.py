@@ -25,7 +25,7 @@ _VISIT_S = 0.004
 
 _MOST_A_VISIT = 32
 
-_PATIENCE_S = 0.001
+_PATIENCE_S = 0.002
 """How long the loop stands still for a visit, as long as visits are over by then.
 
 To read a file that the machine has in memory takes ten microseconds. While the loop is at work too it takes
@@ -101,7 +101,7 @@ class Reader(Generic[ItemT, ResultT]):
             self._late_in_a_row = 0
             return
         self._late_in_a_row += 1
-        self._visits_until_patient = 4 ** min(self._late_in_a_row, 5)
+        self._visits_until_patient = 4 ** min(self._late_in_a_row, 3)
 
     def _visit(self, visit: _Visit[ItemT, ResultT], loop: asyncio.AbstractEventLoop) -> None:
         began_at = perf_counter()
