@@ -27,7 +27,7 @@ PACKAGE = ROOT / "src" / "semart_vectors"
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
-        "errors emulator",
+        "errors emulator _pace _adaptive",
         "records files progress images _retry _pacing _window _journal",
         "_service _parts metadata pictures",
         "_transport semart merge checkpoint",
@@ -40,7 +40,6 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 """From the leaves to the edge: each part imports from the layers above it in this list, and from itself."""
 
 FOREIGN = {
-    "aiolimiter": "_pacing",
     "anyascii": "semart",
     "click": "cli demo emulator",
     "dotenv": "cli",
