@@ -27,7 +27,7 @@ PACKAGE = ROOT / "src" / "semart_vectors"
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
-        "errors emulator",
+        "errors emulator _pace _adaptive",
         "records files progress images _retry _pacing _window _reading _deadlines _journal",
         "_service _parts metadata pictures",
         "_transport semart merge checkpoint",
@@ -42,7 +42,6 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 
 FOREIGN = {
     "aiohttp": "_aiohttp",
-    "aiolimiter": "_pacing",
     "anyascii": "semart",
     "click": "cli demo emulator",
     "dotenv": "cli",

@@ -7,19 +7,23 @@ import math
 import random
 from contextlib import suppress
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from semart_vectors._pacing import Gate
+from semart_vectors.emulator.rate_limit import LIMITS
 from semart_vectors.errors import ConfigurationError
 from virtual_clock import run_virtual
+from virtual_service import drive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from semart_vectors.emulator.rate_limit import LimitKind
+
 A_MINUTE_20 = 20 / 60
-RATES = (A_MINUTE_20, 1, 10, 20, 30, 300)
+RATES = (A_MINUTE_20, 1, 10, 20, 30, 300, 1000)
 
 
 def stated(rate: float) -> tuple[int, float]:
@@ -71,9 +75,9 @@ async def passes(gate: Gate, count: int, *, tasks: int = 16) -> list[float]:
 
 
 def late(seed: int) -> Callable[[], float]:
-    """Return timers' lateness, up to a millisecond, in seconds."""
+    """Return timers' lateness, up to two milliseconds, in seconds."""
     generator = random.Random(seed)  # noqa: S311 - lateness is no secret
-    return lambda: generator.uniform(0, 0.001)
+    return lambda: generator.uniform(0, 0.002)
 
 
 @pytest.mark.parametrize("lateness", [lambda: 0.0, late(1), late(2)], ids=["exact", "late", "late again"])
@@ -81,14 +85,32 @@ def late(seed: int) -> Callable[[], float]:
 def test_no_window_sees_more_than_the_limit_and_the_limit_is_used(
     rate: float, lateness: Callable[[], float]
 ) -> None:
-    """Three kinds of rate limits refuse nothing, and at least 98 % of what they allow is used."""
+    """Three kinds of rate limits refuse nothing, and at least 99 % of what they allow is used."""
     limit, period_s = stated(rate)
     times = run_virtual(passes(Gate(rate), limit * 6 + 60), lateness=lateness)
     assert sliding_window_refuses(times, limit, period_s) == 0
     assert fixed_window_refuses(times, limit, period_s) <= 0
     assert token_bucket_refuses(times, limit, period_s) == 0
-    steady = [time for time in times if time > times[0] + 2]  # after the softer start
-    assert (len(steady) - 1) / (steady[-1] - steady[0]) >= 0.98 * rate
+    steady = [time for time in times if time > times[0] + 2.2]  # after the softer start
+    assert (len(steady) - 1) / (steady[-1] - steady[0]) >= 0.99 * rate
+
+
+@pytest.mark.parametrize("kind", list(LIMITS))
+@pytest.mark.parametrize("rate", RATES)
+def test_a_service_refuses_nothing_and_its_limit_is_used(rate: float, kind: LimitKind) -> None:
+    """With connections to open, answers that take 0.4 s, and calls not equally long on their way."""
+    seconds = 14.0 if rate >= 300 else 30.0 if rate >= 1 else 600.0
+    ledger = drive(Gate(rate), kind, {0: rate}, seconds, tasks=round(rate * 0.6) + 16)
+    assert ledger.refused == []
+    steady = [time for time in ledger.accepted if time > 2.5]
+    assert (len(steady) - 1) / (steady[-1] - steady[0]) >= 0.99 * rate
+
+
+def test_a_bad_network_costs_few_refusals() -> None:
+    """Calls that are longer on their way by more than is spared make the gate spare more."""
+    ledger = drive(Gate(10), "sliding", {0: 10}, 120, tasks=20, jitter_s=0.006)
+    assert ledger.refusals() <= 6
+    assert ledger.share(10, 10, 120) > 0.9
 
 
 def test_the_judges_notice_a_burst() -> None:
@@ -178,7 +200,96 @@ def test_cancelled_waiters_hold_nobody_up(rate: float) -> None:
         return await passes(gate, 30)
 
     sixteen_at_once = 16
-    assert run_virtual(story())[-1] <= (25 + 30 + sixteen_at_once) / (0.99 * rate) + 0.1 + 0.1 / rate
+    soft_s = 0.2 + 0.2 / rate
+    assert run_virtual(story())[-1] <= (26 + 30 + sixteen_at_once) / (0.99 * rate) + soft_s
+
+
+def test_who_is_cancelled_when_let_through_hands_on_the_slot() -> None:
+    """Nobody waits a step longer because another's call was cancelled at the last moment."""
+
+    async def story() -> float:
+        gate, loop = Gate(1), asyncio.get_running_loop()
+        await gate.pass_through()
+        async with asyncio.TaskGroup() as group:
+            first, second = (group.create_task(gate.pass_through()) for _ in range(2))
+            await asyncio.sleep(0)
+            # Runs in the turn of the loop that lets the first through, right after that.
+            loop.call_at(loop.time() + gate.free_in_s() + 1e-6, first.cancel)
+        assert first.cancelled()
+        return second.result()
+
+    assert run_virtual(story(), lateness=lambda: 0.001) == pytest.approx(1.11, abs=0.01)
+
+
+def test_all_may_be_cancelled() -> None:
+    """The gate serves whoever comes next."""
+
+    async def story() -> float:
+        gate = Gate(1)
+        await gate.pass_through()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.2), asyncio.TaskGroup() as group:
+                for _ in range(5):
+                    group.create_task(gate.pass_through())
+        assert not gate._waiting
+        await asyncio.sleep(5)
+        return await gate.pass_through()
+
+    assert run_virtual(story()) == pytest.approx(5.2, abs=0.01)
+
+
+@pytest.mark.parametrize("rate", [10, None])
+def test_who_finds_a_slot_free_does_not_wait(rate: float | None) -> None:
+    """Not even for a turn of the loop."""
+
+    async def story() -> None:
+        with pytest.raises(StopIteration):
+            Gate(rate).pass_through().send(None)
+
+    run_virtual(story())
+
+
+def sent_by_a_new_process(held_s: float, seconds: float) -> tuple[list[float], float]:
+    """Keep to twenty a minute for some time from a hold on; return when was sent, and the hold to hand on."""
+
+    async def story() -> tuple[list[float], float]:
+        gate, loop, times = Gate(A_MINUTE_20), asyncio.get_running_loop(), list[float]()
+        gate.hold(held_s)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    times.append(await gate.pass_through())
+        return times, max(0.0, loop.time() + gate.free_in_s() - seconds)
+
+    return run_virtual(story())
+
+
+@pytest.mark.parametrize("run_s", [1, 7, 31])
+def test_restarts_remember_what_was_sent(run_s: int) -> None:
+    """However often a process begins anew, no minute sees more than twenty."""
+    times, held_s = list[float](), 0.0
+    for start_s in range(0, 300, run_s):
+        sent, held_s = sent_by_a_new_process(held_s, run_s)
+        times += [start_s + time for time in sent]
+    assert sliding_window_refuses(times, 20, 60.0) == 0
+    assert len(times) >= 0.9 * 300 / 3
+
+
+def test_a_hold_is_a_pause_that_nobody_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    """It counts in `free_in_s`, is never shortened, and is no news."""
+
+    async def story() -> list[float]:
+        gate = Gate(10)
+        free_s = [gate.free_in_s()]
+        for seconds in (3, 1):
+            gate.hold(seconds)
+            free_s.append(gate.free_in_s())
+        gate.pause(2)
+        free_s.append(gate.free_in_s())
+        return [*free_s, await gate.pass_through(), gate.free_in_s()]
+
+    assert run_virtual(story()) == pytest.approx([0, 3, 3, 3, 3, Gate(10).step_s * 1.1], abs=1e-3)
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -249,8 +360,34 @@ def test_answers_429_of_one_pause_count_once() -> None:
     assert run_virtual(story()) == [1, 1, 2, 2, 1]
 
 
-@pytest.mark.parametrize("rate", [0, -1, math.inf, math.nan])
-def test_a_rate_that_is_none_is_refused(rate: float) -> None:
+@pytest.mark.parametrize("rate", [0, -1, math.inf, math.nan, "fast"])
+def test_a_rate_that_is_none_is_refused(rate: Any) -> None:
     """Zero, less, infinite and not a number are told apart from no rate at all."""
-    with pytest.raises(ConfigurationError, match="requests_per_second"):
+    with pytest.raises(ConfigurationError, match=r"^requests_per_second"):
         Gate(rate)
+    with pytest.raises(ConfigurationError, match=r"^max_requests_per_second"):
+        Gate("auto", ceiling=rate)
+
+
+@pytest.mark.parametrize("rate", [10, None])
+def test_a_ceiling_is_for_a_rate_that_is_looked_for(rate: float | None) -> None:
+    """A stated rate is a ceiling itself."""
+    with pytest.raises(ConfigurationError, match="max_requests_per_second"):
+        Gate(rate, ceiling=20)
+
+
+@pytest.mark.parametrize(("rate", "advice"), [(10, "lower requests_per_second"), ("auto", "then 5 a second")])
+def test_a_pause_is_logged_once_in_half_a_minute(
+    rate: Any, advice: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With what to do about it, or what will be done."""
+
+    async def story() -> None:
+        gate = Gate(rate)
+        for _ in range(3):
+            gate.throttled(await gate.pass_through(), 9.0)
+            gate.pause(9)
+
+    run_virtual(story())
+    assert len(caplog.messages) == 1
+    assert advice in caplog.messages[0]
