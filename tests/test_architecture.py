@@ -28,10 +28,11 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "errors emulator",
-        "records files progress images _retry _pacing _window _journal",
+        "records files progress images _index _retry _pacing _window _journal",
         "_service _parts metadata pictures",
         "_transport semart merge checkpoint",
-        "embedder job",
+        "embedder _search",
+        "job",
         "demo",
         "cli",
         "__main__",

@@ -136,13 +136,11 @@ def test_a_vector_is_found_by_content_wherever_it_rests(tmp_path: Path) -> None:
     content = hashlib.sha256(b"same").digest()
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg", b"same"), done("b.jpg", b"same")])
-        assert checkpoint.done_with_content(content) == "a.jpg"
         np.testing.assert_array_equal(checkpoint.vector_with_content(content), vector_for(b"same"))
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg", b"changed")])
-        assert checkpoint.done_with_content(content) == "b.jpg"
         np.testing.assert_array_equal(checkpoint.vector_with_content(content), vector_for(b"same"))
-        assert checkpoint.done_with_content(hashlib.sha256(b"other").digest()) is None
+        assert checkpoint.vector_with_content(hashlib.sha256(b"other").digest()) is None
 
 
 def test_another_model_is_refused(tmp_path: Path) -> None:

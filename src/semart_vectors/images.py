@@ -12,7 +12,9 @@ import stat
 import struct
 import threading
 from dataclasses import dataclass
+from heapq import merge
 from io import BytesIO
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from PIL import (
@@ -55,6 +57,12 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".ico", ".tif", ".tiff", ".mpo"}
 )
 """Files with these endings, in any case, are the images of a folder; what is in them decides the rest."""
+
+
+_SUFFIXES = tuple(SUFFIXES)
+
+NAMES_AT_A_TIME = 1024
+"""Names that are looked up in one go: a millisecond's work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,24 +132,54 @@ def fingerprint_of(status: os.stat_result) -> int:
     return int.from_bytes(hashlib.blake2b(parts, digest_size=8).digest(), "little", signed=True)
 
 
-def walk_images(folder: Path) -> Iterator[str]:
-    """Yield the images below `folder` in sorted order, as ``/``-separated paths relative to it.
+def walk_images(
+    folder: Path, *, only: Callable[[list[str]], list[str]] = list, below: str = ""
+) -> Iterator[list[str]]:
+    """Yield the images below `folder`, as ``/``-separated paths relative to it, in lists of a thousand.
 
-    Only one folder's names at a time are held. Links to folders are not followed, as they may go in circles.
+    Those of a folder come in sorted order, then those of the folders in it, each of which is listed when its
+    turn comes; one folder's names at a time are held. Links to folders are not followed, as they may go in
+    circles. A list may be empty: it says that work was done and there is more, so that a walk through a
+    million files can be left at any of them.
+
+    Args:
+        folder: Where to begin.
+        only: Is shown the names, so many at a time, in no order, and returns those to go on with; the others
+            take no memory.
+        below: What stands before each name.
 
     Raises:
         ConfigurationError: the folder, or one below it, cannot be listed.
     """
+    runs: list[list[str]] = []
+    folders: list[str] = []
     try:
         with os.scandir(folder) as entries:
-            found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
+            while block := list(islice(entries, NAMES_AT_A_TIME)):
+                names: list[str] = []
+                for entry in block:
+                    name = entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(name)
+                    elif _is_image(name):
+                        names.append(below + name)
+                if run := only(names):
+                    runs.append(sorted(run))
+                yield []
     except OSError as error:
         raise ConfigurationError(f"cannot list the images in {folder}: {error.strerror or error}") from error
-    for name, is_folder in found:
-        if is_folder:
-            yield from (f"{name}/{below}" for below in walk_images(folder / name))
-        elif os.path.splitext(name)[1].lower() in SUFFIXES:  # noqa: PTH122 - a million times
-            yield name
+    # Sorted in pieces: a million names in one go would stop all other threads for half a second.
+    in_order = merge(*runs)
+    while found := list(islice(in_order, NAMES_AT_A_TIME)):
+        yield found
+    for name in sorted(folders):
+        yield from walk_images(folder / name, only=only, below=f"{below}{name}/")
+
+
+def _is_image(name: str) -> bool:
+    if not name.lower().endswith(_SUFFIXES):
+        return False
+    return name[0] != "." or os.path.splitext(name)[1] != ""  # noqa: PTH122 - a name alone, and no path
 
 
 def check_image(data: bytes) -> None:

@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol, TypeVar, assert_never
 
+from semart_vectors._search import Found, Search
 from semart_vectors._service import MODEL_VERSION
 from semart_vectors._window import OutcomeStream, Worker
 from semart_vectors.checkpoint import Checkpoint, Done, Failed
 from semart_vectors.errors import CheckpointError, ItemError, RetriesExhaustedError, UnreadableImageError
-from semart_vectors.images import LoadedImage, fingerprint_of, load_file, walk_images
+from semart_vectors.images import LoadedImage, load_file
 from semart_vectors.progress import ProgressBar
 from semart_vectors.records import Embedding, EmbeddingFailure, JobReport, Outcome, Vector
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+    import os
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 
 ResultT = TypeVar("ResultT")
 
@@ -35,8 +35,8 @@ _logger = logging.getLogger("semart_vectors")
 _READ_AHEAD = 16
 """Images that are read while others are under way, each in a thread: so a slow disk is hidden."""
 
-_NAMES_AT_A_TIME = 256
-"""Files that one visit to a thread looks up."""
+_CHUNK = 64
+"""Names that are handed on together."""
 
 _SAVE_EVERY_S = 0.1
 """Outcomes wait no longer, and for one write, until they are durable: 0.25 s are promised."""
@@ -108,7 +108,7 @@ class EmbeddingJob:
         self._embedder = embedder
         self._images_dir = Path(images_dir)
         self._checkpoint_dir = Path(checkpoint)
-        self._image_files = _each_once(image_files)
+        self._image_files = _as_given(image_files)
         self._retry_failed = retry_failed
         self._show_progress = progress
         self._run = self._new_run()
@@ -168,7 +168,7 @@ async def plan_job(
     """
     run = _Run(
         images_dir=Path(images_dir),
-        image_files=_each_once(image_files),
+        image_files=_as_given(image_files),
         checkpoint=Checkpoint(checkpoint, model_version=model_version),
         retry_failed=retry_failed,
     )
@@ -188,14 +188,14 @@ class _Run:
         checkpoint: Checkpoint,
         retry_failed: bool,
     ) -> None:
-        self._images_dir = images_dir
-        self._image_files = image_files
         self._checkpoint = checkpoint
-        self._retry_failed = retry_failed
+        self._search = Search(images_dir, image_files, checkpoint, retry_failed=retry_failed)
         self._reading = ThreadPoolExecutor(_READ_AHEAD, thread_name_prefix="semart-vectors-read")
         # One thread: the checkpoint has one writer, and what it is asked comes in order.
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="semart-vectors-write")
-        self._bar = ProgressBar(0, shown=False)
+        self._bar = ProgressBar(None, shown=False)
+        self._expected: int | None = None
+        self._noted: int | None = None
         self._under_way: dict[bytes, _Image] = {}
         self._to_save: list[Done | Failed] = []
         self._doubtful: list[Failed] = []
@@ -208,7 +208,7 @@ class _Run:
     def report(self) -> JobReport:
         """Say what was done so far."""
         return JobReport(
-            total=self.total,
+            total=max(self.total, self._expected or 0),
             embedded=self.embedded,
             already_done=self.already_done,
             failed=self.failed,
@@ -218,35 +218,36 @@ class _Run:
         )
 
     async def open_checkpoint(self, closing: AsyncExitStack) -> None:
-        """Count the images, and hold the checkpoint until `closing` ends."""
-        await self._count(closing)
+        """Look where the images are, and hold the checkpoint until `closing` ends."""
+        await self._begin(closing)
         closing.push_async_callback(_in_thread, self._writing, self._checkpoint.close)
         await _in_thread(self._writing, self._checkpoint.open)
 
     async def look_into_checkpoint(self, closing: AsyncExitStack) -> None:
-        """Count the images, and learn what is done without holding or changing anything."""
-        await self._count(closing)
+        """Look where the images are, and learn what is done without holding or changing anything."""
+        await self._begin(closing)
         await _in_thread(self._writing, self._checkpoint.look)
 
-    async def _count(self, closing: AsyncExitStack) -> None:
+    async def _begin(self, closing: AsyncExitStack) -> None:
         for threads in (self._reading, self._writing):
             closing.callback(threads.shutdown, wait=False, cancel_futures=True)
-        self.total = await _in_thread(self._reading, lambda: sum(1 for _ in self._names()))
+        self._expected = await _in_thread(self._reading, self._search.begin)
 
     async def plan(self) -> JobPlan:
         """Look every image up, and do no more."""
         to_do = 0
-        async for _ in self._pending():
-            to_do += 1
+        for search in (self._search.new(), self._search.changed()):
+            while (found := await _in_thread(self._reading, next, search, None)) is not None:
+                to_do += len(found.names)
+                self._add(found)
         return JobPlan(total=self.total, already_done=self.already_done, failed=self.failed, to_do=to_do)
 
     async def embed(self, embedder: Embedder, closing: AsyncExitStack, *, show_progress: bool | None) -> None:
         """Do what there is to do."""
-        await _in_thread(self._writing, self._checkpoint.note_images_asked_for, self.total)
-        self._bar = closing.enter_context(ProgressBar(self.total, shown=show_progress))
+        self._bar = closing.enter_context(ProgressBar(self._expected, shown=show_progress))
         try:
             async with (
-                OutcomeStream(self._pending(), self._load, width=_READ_AHEAD) as images,
+                OutcomeStream(self._pending_names(), self._load, width=_READ_AHEAD) as images,
                 embedder.stream_images(self._unpaid(images)) as outcomes,
             ):
                 try:
@@ -268,44 +269,48 @@ class _Run:
             if self._unreadable > 1:
                 _logger.warning("so do %d more that cannot be read now", self._unreadable - 1)
 
-    async def _pending(self) -> AsyncIterator[str]:
-        """Find the images that an earlier run has neither done nor given up."""
-        names, seen = iter(self._names()), 0
-        while chunk := await _in_thread(self._reading, lambda: list(islice(names, _NAMES_AT_A_TIME))):
-            pending, already_done, failed = await _in_thread(self._reading, self._look_up, chunk)
-            self.already_done += already_done
-            self.failed += failed
-            self._bar.skipped(already_done + failed)
-            for name in pending:
-                yield name
-            seen += len(chunk)
-        self.total = seen  # files may have come or gone since they were counted
+    async def _pending(self) -> AsyncGenerator[list[str], None]:
+        """Find the images to embed, some at a time: those that are new, then those that changed."""
+        counting: Future[int | None] | None = None
+        try:
+            await self._expect(self._expected)
+            for search in (self._search.new(), self._search.changed()):
+                while (found := await _in_thread(self._reading, next, search, None)) is not None:
+                    self._add(found)
+                    for start in range(0, len(found.names), _CHUNK):
+                        yield found.names[start : start + _CHUNK]
+                        if counting is None and self._expected is None:  # once the first are on their way
+                            counting = self._reading.submit(self._search.count)
+                    if counting is not None and counting.done() and self._expected is None:
+                        await self._expect(counting.result())
+                await self._expect(self.total)
+        finally:
+            self._search.stop_counting()
 
-    def _names(self) -> Iterable[str]:
-        return walk_images(self._images_dir) if self._image_files is None else self._image_files
+    async def _expect(self, total: int | None) -> None:
+        """Tell how many images there are, once that is known."""
+        if total is not None and total != self._noted:
+            self._expected = self._noted = total
+            self._bar.expect(total)
+            await _in_thread(self._writing, self._checkpoint.note_images_asked_for, total)
 
-    def _look_up(self, names: list[str]) -> tuple[list[str], int, int]:
-        """Return those of `names` to embed, and how many of the others are done, and have failed."""
-        pending: list[str] = []
-        already_done = failed = 0
-        for name in names:
-            done, failure = self._checkpoint.done(name), self._checkpoint.failure(name)
-            if done is not None and self._fingerprint(name) in (done.file_fingerprint, _NO_FILE):
-                already_done += 1
-            elif failure is None or self._retry_failed or self._fingerprint(name) != failure.file_fingerprint:
-                pending.append(name)
-            else:
-                failed += 1
-        return pending, already_done, failed
+    def _add(self, found: Found) -> None:
+        self.total += found.total
+        self.already_done += found.already_done
+        self.failed += found.failed
+        self._bar.skipped(found.already_done + found.failed)
+
+    async def _pending_names(self) -> AsyncIterator[str]:
+        async with aclosing(self._pending()) as pending:
+            async for names in pending:
+                for name in names:
+                    yield name
 
     def _fingerprint(self, name: str) -> int:
-        try:
-            return fingerprint_of(os.stat(self._path(name)))  # noqa: PTH116 - a million times
-        except (OSError, ValueError):
-            return _NO_FILE
+        return self._search.fingerprint(name)
 
     def _path(self, name: str) -> str:
-        return os.path.join(self._images_dir, name)  # noqa: PTH118 - a million times
+        return self._search.path(name)
 
     async def _load(self, name: str, _: Worker) -> LoadedImage | Failed:
         return await _in_thread(self._reading, self._read, name)
@@ -329,7 +334,7 @@ class _Run:
                 continue
             image = _Image(str(loaded.source), loaded.sha256, loaded.fingerprint)
             before = self._checkpoint.done(image.image_file)
-            if before is not None and before.content_sha256 == image.content_sha256:
+            if before is not None and before.holds(image.content_sha256):
                 self.already_done += 1  # the file was touched or copied, but holds what it held
                 self._bar.skipped(1)
             elif (first := self._under_way.get(image.content_sha256)) is not None:
@@ -428,10 +433,6 @@ class _Run:
                 self.failed += 1
 
 
-_NO_FILE = 0
-"""The fingerprint of a file that is not there."""
-
-
 async def _in_thread(threads: Executor, work: Callable[..., ResultT], *args: object) -> ResultT:
     """Run blocking work in a thread; a cancellation takes effect when it is finished, not in its middle."""
     future = asyncio.get_running_loop().run_in_executor(threads, work, *args)
@@ -442,10 +443,10 @@ async def _in_thread(threads: Executor, work: Callable[..., ResultT], *args: obj
         raise
 
 
-def _each_once(image_files: Iterable[str] | None) -> tuple[str, ...] | None:
+def _as_given(image_files: Iterable[str] | None) -> tuple[str, ...] | None:
     if isinstance(image_files, str):
         raise TypeError("image_files takes many names, not one: put it in a list")
-    return None if image_files is None else tuple(dict.fromkeys(image_files))
+    return None if image_files is None else tuple(image_files)
 
 
 def _is_utf8(name: str) -> bool:
