@@ -6,7 +6,7 @@ Names and contents are known by 64 bits of them. Of a million, two share a key o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Keys = NDArray[np.int64]
-Numbers = NDArray[np.int64] | NDArray[np.int32]
+Numbers = NDArray[np.signedinteger[Any]]
 
 _GROWTH = 8
 """A level is at least so many times as long as the one before it: four levels hold a million keys."""
