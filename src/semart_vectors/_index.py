@@ -1,7 +1,7 @@
 """Numbers by 64-bit keys in sorted arrays: a million keys take megabytes where a dictionary takes hundreds.
 
-Names and contents are known by 64 bits of them. Of a million, two share a key once in 37 million checkpoints
-(n² / 2⁶⁵), and then the older of the two is taken for unknown; whoever asks must bear that.
+Names and contents are known by 64 bits of them. Among a million, two share a key in one of 37 million cases
+(n² / 2⁶⁵), and then the index knows the newer of the two alone; whoever asks must bear that.
 """
 
 from __future__ import annotations
@@ -89,9 +89,13 @@ def _in_order(levels: Sequence[_Level]) -> _Level:
     return _Level(keys, tuple(np.concatenate(column)[order] for column in columns))
 
 
+name_key = hash
+"""The key of a name: quick, and another in every process."""
+
+
 def name_keys(names: Sequence[str]) -> Keys:
-    """Return the key of each name; it is another in every process."""
-    return np.fromiter(map(hash, names), np.int64, len(names))
+    """Return the key of each name."""
+    return np.fromiter(map(name_key, names), np.int64, len(names))
 
 
 def content_keys(digests: bytes) -> Keys:

@@ -31,7 +31,7 @@ import filelock
 import numpy as np
 import orjson
 
-from semart_vectors._index import Index, content_key, content_keys, name_keys, repeated
+from semart_vectors._index import Index, content_key, content_keys, name_key, name_keys, repeated
 from semart_vectors._journal import Journal, Record, read_journal
 from semart_vectors._parts import (
     Done,
@@ -136,6 +136,7 @@ class Checkpoint:
         self.model_version = model_version
         self._names = Index(np.int64, np.int64, np.int32)  # to content key, fingerprint, number of the part
         self._contents = Index(np.int32)  # to the number of a part or, below 0, of a file of replaced rows
+        self._sharing: dict[str, tuple[int, ...]] = {}  # as in `_names`, of names whose keys others have too
         self._failed: dict[str, Failed] = {}
         self._unpublished: dict[str, Done] = {}
         self._unpublished_by_content: dict[bytes, Done] = {}
@@ -219,7 +220,7 @@ class Checkpoint:
             return Known(content_key(unpublished.content_sha256), unpublished.file_fingerprint)
         if image_file in self._failed:
             return None
-        found = self._names.get(hash(image_file))
+        found = self._published(image_file)
         return None if found is None else Known(*found[:2])
 
     def done_before(self, image_files: list[str]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
@@ -346,24 +347,28 @@ class Checkpoint:
             numbers = [part_number(path) for path in parts]
             names, contents, fingerprints = (np.concatenate(column) for column in zip(*rows, strict=True))
             of_part = np.repeat(np.array(numbers, np.int32), [len(part.names) for part in rows])
-            self._find_doubles(rows, numbers)
+            self._compare_in_full(rows, numbers)
             self._names.add(names, contents, fingerprints, of_part)
             self._contents.add(contents, of_part)
             self._next_part = numbers[-1] + 1
         self._failed = {failed.image_file: failed for failed in read_failures(self.directory)}
 
-    def _find_doubles(self, rows: list[IndexRows], numbers: list[int]) -> None:
-        """Find rows that a killed process had no time to drop: their images are in newer parts too."""
+    def _compare_in_full(self, rows: list[IndexRows], numbers: list[int]) -> None:
+        """Look at the names whose keys come more than once.
+
+        As a rule they are equal: a killed process had no time to drop the older row. Else two names share a
+        key, of which the index would know the newer alone.
+        """
         places = repeated(np.concatenate([part.names for part in rows]))
         starts = np.cumsum([0, *(len(part.names) for part in rows)])
-        newest: dict[str, int] = {}
-        for number, first, end in zip(numbers, starts, starts[1:], strict=False):
-            here = places[(places >= first) & (places < end)] - first
+        for number, part, first in zip(numbers, rows, starts, strict=False):
+            here = places[(places >= first) & (places < first + len(part.names))] - first
             names = read_names(self._part(number)) if len(here) else []
-            for name in (names[row] for row in here):  # in full: of two keys that are equal only one counts
-                if newest.get(name, number) != number:
-                    self._stale.setdefault(newest[name], set()).add(name)
-                newest[name] = number
+            for row in here:
+                older = self._sharing.get(names[row])
+                if older is not None and older[2] != number:
+                    self._stale.setdefault(older[2], set()).add(names[row])
+                self._sharing[names[row]] = (int(part.contents[row]), int(part.fingerprints[row]), number)
 
     def _learn_contents(self, contents: NDArray[np.int64], number: int) -> None:
         self._contents.add(contents, np.full(len(contents), number, np.int32))
@@ -404,9 +409,14 @@ class Checkpoint:
 
     def _replace(self, image_file: str) -> None:
         """Let an image's row leave its part; its old content's vector stays known: files are renamed."""
-        found = self._names.get(hash(image_file))
+        found = self._published(image_file)
         if found is not None and image_file not in self._unpublished:  # else its row leaves already
             self._stale.setdefault(found[2], set()).add(image_file)
+        self._sharing.pop(image_file, None)
+
+    def _published(self, image_file: str) -> tuple[int, ...] | None:
+        """Return what is remembered of an image's row in a part."""
+        return self._sharing.get(image_file) or self._names.get(name_key(image_file))
 
     def _publish(self) -> None:
         """Turn the journal into a part and the table of failures, in an order that survives a kill anywhere.
