@@ -152,28 +152,40 @@ def walk_images(
         ConfigurationError: the folder, or one below it, cannot be listed.
     """
     runs: list[list[str]] = []
-    folders: list[str] = []
+    folder_runs: list[list[str]] = []
     try:
         with os.scandir(folder) as entries:
             while block := list(islice(entries, NAMES_AT_A_TIME)):
                 names: list[str] = []
+                folders: list[str] = []
                 for entry in block:
                     name = entry.name
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(name)
                     elif _is_image(name):
                         names.append(below + name)
-                if run := only(names):
-                    runs.append(sorted(run))
+                runs.append(_packed(sorted(only(names))))
+                folder_runs.append(_packed(sorted(folders)))
                 yield []
     except OSError as error:
         raise ConfigurationError(f"cannot list the images in {folder}: {error.strerror or error}") from error
     # Sorted in pieces: a million names in one go would stop all other threads for half a second.
-    in_order = merge(*runs)
+    in_order = merge(*map(_unpacked, runs))
     while found := list(islice(in_order, NAMES_AT_A_TIME)):
         yield found
-    for name in sorted(folders):
+    runs.clear()
+    for name in merge(*map(_unpacked, folder_runs)):
         yield from walk_images(folder / name, only=only, below=f"{below}{name}/")
+
+
+def _packed(names: list[str]) -> list[str]:
+    """Join names by what no name holds: each takes a quarter of the memory, and a million wait here."""
+    return ["\0".join(names[at : at + 32]) for at in range(0, len(names), 32)]
+
+
+def _unpacked(packed: list[str]) -> Iterator[str]:
+    for names in packed:
+        yield from names.split("\0")
 
 
 def _is_image(name: str) -> bool:
