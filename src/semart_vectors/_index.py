@@ -18,7 +18,10 @@ Keys = NDArray[np.int64]
 Numbers = NDArray[np.signedinteger[Any]]
 
 _GROWTH = 8
-"""A level is at least so many times as long as the one before it: four levels hold a million keys."""
+"""A level is so many times as long as the one before it, or left alone: a handful of them holds a million."""
+
+_LEFT_ALONE = 1 << 18
+"""A level of so many keys, and of an eighth of all, is not copied into a longer one, which takes room twice."""
 
 
 class _Level(NamedTuple):
@@ -46,7 +49,8 @@ class Index:
             return
         new = _in_order([_Level(keys, columns)])
         levels = self._levels
-        while levels and len(levels[0].keys) < _GROWTH * len(new.keys):
+        long = max(_LEFT_ALONE, sum(len(level.keys) for level in levels) // 8)
+        while levels and len(levels[0].keys) < min(_GROWTH * len(new.keys), long):
             new = _in_order([levels[0], new])
             levels = levels[1:]
         self._levels = (new, *levels)
