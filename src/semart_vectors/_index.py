@@ -21,7 +21,7 @@ _GROWTH = 8
 """A level is so many times as long as the one before it, or left alone: a handful of them holds a million."""
 
 _LEFT_ALONE = 1 << 18
-"""A level of so many keys, and of an eighth of all, is not copied into a longer one: both would be in memory."""
+"""A level of so many keys, and of an eighth of all, is not copied into a longer one: both would take room."""
 
 
 class _Level(NamedTuple):
