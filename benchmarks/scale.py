@@ -251,9 +251,10 @@ def main() -> None:
     for count in options.images:
         with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
             results[str(count)] = run_all(Path(temporary), count, flat=options.flat)
-        print(f"{count:,} images")
-        for step, figures in results[str(count)].items():
-            print(f"  {step:7}", ", ".join(f"{name} {value:,.2f}" for name, value in figures.items()))
+            print(f"{count:,} images")
+            for step, figures in results[str(count)].items():
+                told = ", ".join(f"{name} {value:,.2f}" for name, value in figures.items())
+                print(f"  {step:7}", told, flush=True)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
 

@@ -72,23 +72,26 @@ class Index:
         """Say which of `keys` are known, and their numbers; those of the others mean nothing."""
         found = np.zeros(len(keys), np.bool_)
         columns: tuple[Numbers, ...] = tuple(np.zeros(len(keys), column) for column in self._types)
+        places = np.argsort(keys)  # in order they are found twice as fast: each near the one before
         for level in self._levels:
-            rows = np.minimum(level.keys.searchsorted(keys), len(level.keys) - 1)
-            hits = np.flatnonzero((level.keys[rows] == keys) & ~found)
-            found[hits] = True
+            asked = keys[places]
+            rows = np.minimum(level.keys.searchsorted(asked), len(level.keys) - 1)
+            hits = level.keys[rows] == asked
+            found[places[hits]] = True
             for column, values in zip(columns, level.columns, strict=True):
-                column[hits] = values[rows[hits]]
+                column[places[hits]] = values[rows[hits]]
+            places = places[~hits]
         return found, columns
 
 
 def _in_order(levels: Sequence[_Level]) -> _Level:
     """Make one level of several, the oldest first."""
     keys = np.concatenate([level.keys for level in levels])
-    order = np.argsort(keys, kind="stable")
+    order = np.argsort(keys)  # not stably: that takes three times as long
     keys = keys[order]
-    is_last = np.append(keys[1:] != keys[:-1], True)
-    if not is_last.all():
-        keys, order = keys[is_last], order[is_last]
+    firsts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+    if len(firsts) < len(keys):
+        keys, order = keys[firsts], np.maximum.reduceat(order, firsts)
     columns = zip(*(level.columns for level in levels), strict=True)
     return _Level(keys, tuple(np.concatenate(column)[order] for column in columns))
 

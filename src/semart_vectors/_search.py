@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from itertools import compress
+from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from semart_vectors.images import NAMES_AT_A_TIME, fingerprint_of, walk_images
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 NO_FILE = 0
 """The fingerprint of a file that is not there."""
+
+
+_MOMENT_S = 0.02
+"""How long a pass goes on where nothing is found: a visit to a thread for each piece would take as much."""
 
 
 class Found(NamedTuple):
@@ -132,9 +137,13 @@ class Search:
             if self._image_files is None
             else map(only, _in_pieces(self._image_files))
         )
+        told_at = monotonic()
         for names in walk:
-            yield Found(names, already_done, failed)
-            already_done = failed = 0
+            if names or monotonic() - told_at >= _MOMENT_S:
+                yield Found(names, already_done, failed)
+                already_done = failed = 0
+                told_at = monotonic()
+        yield Found([], already_done, failed)
 
     def _pick_new(self, names: list[str]) -> Found:
         is_done, _ = self._checkpoint.done_before(names)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from heapq import merge
 from io import BytesIO
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import (
@@ -36,7 +37,6 @@ from semart_vectors.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 MAX_BYTES = 20_971_520
 """The service takes images of up to 20 MiB."""
@@ -162,7 +162,7 @@ def walk_images(
                     name = entry.name
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(name)
-                    elif _is_image(name):
+                    elif name.lower().endswith(_SUFFIXES) and (name[0] != "." or _has_suffix(name)):
                         names.append(below + name)
                 runs.append(_packed(sorted(only(names))))
                 folder_runs.append(_packed(sorted(folders)))
@@ -188,10 +188,9 @@ def _unpacked(packed: list[str]) -> Iterator[str]:
         yield from names.split("\0")
 
 
-def _is_image(name: str) -> bool:
-    if not name.lower().endswith(_SUFFIXES):
-        return False
-    return name[0] != "." or os.path.splitext(name)[1] != ""  # noqa: PTH122 - a name alone, and no path
+def _has_suffix(name: str) -> bool:
+    """Tell a hidden image from a file whose name is a suffix."""
+    return Path(name).suffix != ""
 
 
 def check_image(data: bytes) -> None:
