@@ -28,10 +28,10 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "errors emulator _pace _adaptive",
-        "records files progress images _retry _pacing _window _reading _deadlines _journal",
+        "records files progress images _index _retry _pacing _window _reading _deadlines _journal",
         "_service _parts metadata pictures",
         "_transport semart merge checkpoint",
-        "_aiohttp",
+        "_aiohttp _search",
         "embedder job",
         "demo",
         "cli",

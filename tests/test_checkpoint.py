@@ -12,7 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from fake_service import MODEL, vector_for
-from semart_vectors import checkpoint as checkpoint_module, files as files_module
+from semart_vectors import (
+    _index as index_module,
+    _parts as parts_module,
+    checkpoint as checkpoint_module,
+    files as files_module,
+)
 from semart_vectors.checkpoint import Checkpoint, Done, Failed, read_failures, read_status
 from semart_vectors.errors import (
     CheckpointDamagedError,
@@ -136,13 +141,11 @@ def test_a_vector_is_found_by_content_wherever_it_rests(tmp_path: Path) -> None:
     content = hashlib.sha256(b"same").digest()
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg", b"same"), done("b.jpg", b"same")])
-        assert checkpoint.done_with_content(content) == "a.jpg"
         np.testing.assert_array_equal(checkpoint.vector_with_content(content), vector_for(b"same"))
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg", b"changed")])
-        assert checkpoint.done_with_content(content) == "b.jpg"
         np.testing.assert_array_equal(checkpoint.vector_with_content(content), vector_for(b"same"))
-        assert checkpoint.done_with_content(hashlib.sha256(b"other").digest()) is None
+        assert checkpoint.vector_with_content(hashlib.sha256(b"other").digest()) is None
 
 
 def test_another_model_is_refused(tmp_path: Path) -> None:
@@ -352,3 +355,43 @@ def test_a_replaced_vector_is_known_until_the_run_ends(tmp_path: Path) -> None:
         assert found is not None
         np.testing.assert_array_equal(found, vector_for(b"moved"))
     assert not list(tmp_path.glob("_replaced*"))
+
+
+def test_what_was_done_before_is_told_from_what_this_run_did(tmp_path: Path) -> None:
+    """By name, with the file's fingerprint; what failed since, or was recorded anew, is not of before."""
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done("a.jpg", fingerprint=7), done("b.jpg"), done("c.jpg")])
+    names = ["a.jpg", "x.jpg", "b.jpg", "c.jpg"]
+    with open_checkpoint(tmp_path) as checkpoint:
+        found, fingerprints = checkpoint.done_before(names)
+        assert (found.tolist(), fingerprints[0]) == ([True, False, True, True], 7)
+        checkpoint.record([done("x.jpg"), done("b.jpg", b"new"), failed("c.jpg")])
+        seen, _ = open_checkpoint(tmp_path).look().done_before(names)
+        assert seen.tolist() == [True, True, True, False]
+        for _ in range(2):
+            assert checkpoint.done_before(names)[0].tolist() == [True, False, False, False]
+            checkpoint._publish()
+
+
+def test_names_and_contents_that_share_their_keys_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Should all share one: no row is lost, none is there twice, none has the vector of another."""
+    for module in (index_module, checkpoint_module):
+        monkeypatch.setattr(module, "name_key", lambda _: 0)
+    for module in (parts_module, checkpoint_module):
+        monkeypatch.setattr(module, "content_keys", lambda digests: np.zeros(len(digests) // 32, np.int64))
+    monkeypatch.setattr(checkpoint_module, "content_key", lambda _: 0)
+    contents: dict[str, bytes] = {}
+    for number in range(5):
+        changes = {f"{number}.jpg": b"%d" % number, f"{number // 2}.jpg": b"changed in %d" % number}
+        contents |= changes
+        with open_checkpoint(tmp_path) as checkpoint:
+            checkpoint.record([done(name, content, number) for name, content in changes.items()])
+            for content in set(contents.values()):
+                found = checkpoint.vector_with_content(hashlib.sha256(content).digest())
+                assert found is None or np.array_equal(found, vector_for(content))
+        vectors = read(tmp_path)
+        assert set(vectors) == set(contents)
+        for name, content in contents.items():
+            np.testing.assert_array_equal(vectors[name], vector_for(content))

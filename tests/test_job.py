@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 from collections import Counter
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import httpx
@@ -479,3 +480,43 @@ async def test_a_full_disk_loses_nothing_that_there_is_room_for_again(
     paid = len(service.paid)
     assert (await status(tmp_path)).done == paid
     assert (await run(embedder, tmp_path)).embedded == 60 - paid
+
+
+async def test_how_many_images_there_are_is_known_when_all_are_found(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """The report and the note for others say the same, at the end of every run."""
+    make_images(tmp_path / "images", 70)
+    assert (await run(embedder, tmp_path)).total == 70
+    assert (await status(tmp_path)).asked_for == 70
+    make_images(tmp_path / "images", 5, first=70)
+    (tmp_path / "images" / "00000-image.jpg").write_bytes(jpeg(500))
+    await asyncio.to_thread((tmp_path / "images" / "00001-image.jpg").unlink)
+    report = await run(embedder, tmp_path)
+    assert (report.total, report.embedded, report.already_done) == (74, 6, 68)
+    assert (await status(tmp_path)).asked_for == 74
+    assert len(service.calls) == 76
+
+
+async def test_a_job_that_is_stopped_early_does_not_tell_a_wrong_number(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """It has counted all images, or it says nothing."""
+    make_images(tmp_path / "images", 300)
+    service.answer = lambda _: error_reply(401)
+    with pytest.raises(AuthenticationError):
+        await run(embedder, tmp_path)
+    assert (await status(tmp_path)).asked_for in (None, 300)
+
+
+async def test_images_to_embed_are_handed_on_some_at_a_time(
+    embedder: AsyncVisionEmbedder, tmp_path: Path
+) -> None:
+    """Never none, never more than 16, each once."""
+    images = make_images(tmp_path / "images", 150)
+    job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck")._new_run()
+    async with AsyncExitStack() as closing:
+        await job.open_checkpoint(closing)
+        chunks = [names async for names in job._pending()]
+    assert [len(names) for names in chunks] == [16] * 9 + [6]
+    assert [name for names in chunks for name in names] == sorted(images)

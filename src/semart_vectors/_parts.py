@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from semart_vectors._index import Keys, content_keys, name_keys
 from semart_vectors.errors import (
     CheckpointDamagedError,
     CheckpointDiskError,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _PART_NAME = re.compile(r"part-(\d+)\.parquet")
 
+_DIGEST_BYTES = 32
+
 VECTOR_TYPE = pa.list_(pa.float32(), DIMENSION)
 
 VECTOR_SCHEMA = pa.schema(
@@ -40,7 +43,10 @@ VECTOR_SCHEMA = pa.schema(
     ]
 )
 
-INDEX_COLUMNS = ["image_file", "content_sha256", "file_fingerprint"]
+_INDEX_COLUMNS = ["image_file", "content_sha256", "file_fingerprint"]
+
+_BATCH_ROWS = 4096
+"""Rows that are turned into Python's objects at a time: other threads wait for a millisecond, not longer."""
 
 FAILURE_SCHEMA = pa.schema(
     [
@@ -86,9 +92,18 @@ class Failed:
     """0 where there was no file to look at."""
 
 
+class IndexRows(NamedTuple):
+    """What is remembered of the rows of a part."""
+
+    names: Keys
+    """Of the images' names."""
+    contents: Keys
+    fingerprints: NDArray[np.int64]
+
+
 @dataclass(frozen=True, slots=True)
 class PartAtHand:
-    """A part whose vectors are in memory, to be picked by name."""
+    """A part whose vectors are in memory, to be picked by content."""
 
     path: Path
     rows: dict[str, int]
@@ -96,14 +111,17 @@ class PartAtHand:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read the names and vectors of a part."""
-        table = read_part(path, columns=["image_file", "vector"]).combine_chunks()
-        rows = {image_file: row for row, image_file in enumerate(table["image_file"].to_pylist())}
-        return cls(path, rows, table["vector"].chunk(0))
+        """Read the contents and vectors of a part."""
+        table = read_part(path, columns=["content_sha256", "vector"]).combine_chunks()
+        rows = {sha256: row for row, sha256 in enumerate(table["content_sha256"].to_pylist())}
+        return cls(path, rows, table["vector"].chunk(0) if rows else None)
 
-    def vector(self, image_file: str) -> Vector:
-        """Return the vector of an image."""
-        vector: Vector = self.vectors[self.rows[image_file]].values.to_numpy()
+    def vector(self, content_sha256: bytes) -> Vector | None:
+        """Return the vector of this very content, if it is there."""
+        row = self.rows.get(content_sha256.hex())
+        if row is None:
+            return None
+        vector: Vector = self.vectors[row].values.to_numpy()
         return vector
 
 
@@ -116,10 +134,15 @@ def list_parts(directory: Path) -> list[Path]:
     return sorted((directory / "vectors").glob("*.parquet"), key=part_number)
 
 
+def part_name(number: int) -> str:
+    """Return the name of the part with this number."""
+    return f"part-{number:06}.parquet"
+
+
 def part_number(path: Path) -> int:
     """Return the number of a part: those that were written later have higher ones."""
     match = _PART_NAME.fullmatch(path.name)
-    if match is None:
+    if match is None or path.name != part_name(int(match[1])):
         raise CheckpointDamagedError(f"{path} was not put there by a job: move it away")
     return int(match[1])
 
@@ -131,6 +154,46 @@ def read_part(path: Path, *, model_version: str | None = None, columns: list[str
         if model_version is not None:
             _check_model(path, part, model_version)
         return part.read(columns)
+
+
+def read_index_rows(path: Path, model_version: str | None = None) -> IndexRows:
+    """Read what is remembered of each row of a part; with `model_version`, of that model only."""
+    rows = [IndexRows(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))]
+    # `pre_buffer` starts threads, which cost more than so few columns take to read.
+    with damage(path), pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as part:
+        if model_version is not None:
+            _check_model(path, part, model_version)
+        for batch in part.iter_batches(_BATCH_ROWS, columns=_INDEX_COLUMNS, use_threads=False):
+            names, digests, fingerprints = (batch.column(name) for name in _INDEX_COLUMNS)
+            rows.append(
+                IndexRows(
+                    name_keys(names.to_pylist()), content_keys(_from_hex(digests)), _int64(fingerprints)
+                )
+            )
+    return IndexRows(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+
+
+def read_names(path: Path) -> list[str]:
+    """Read the names of a part's images."""
+    names: list[str] = read_part(path, columns=["image_file"])["image_file"].to_pylist()
+    return names
+
+
+def _from_hex(column: Any) -> bytes:
+    """Turn digests in hexadecimal into bytes, all at once."""
+    _, offsets, characters = column.buffers()
+    ends = np.frombuffer(offsets, np.int32)[column.offset : column.offset + len(column) + 1]
+    if np.any(np.diff(ends) != 2 * _DIGEST_BYTES):
+        raise ValueError("a digest is not as long as a digest")
+    return bytes.fromhex(str(characters[ends[0] : ends[-1]], "ascii"))
+
+
+def _int64(column: Any) -> NDArray[np.int64]:
+    # `to_numpy` would import pandas.
+    if column.null_count or column.type != pa.int64():
+        raise ValueError(f"a column is of {column.type}, or a value is missing in it")
+    _, numbers = column.buffers()
+    return np.frombuffer(numbers, np.int64)[column.offset : column.offset + len(column)].copy()
 
 
 def _check_model(path: Path, part: Any, model_version: str) -> None:

@@ -14,6 +14,9 @@
 A record is durable when `Checkpoint.record` returns. Every few thousand vectors the journal's become a part:
 written aside, synced, counted, renamed; only then is the journal emptied. Whoever is killed between the two
 leaves the same record twice, which the next opening notices.
+
+Of what rests in parts, memory holds forty bytes an image: keys of its name and content (`_index.py`), its
+file's fingerprint, and the number of its part. Names and digests in full are in the parts.
 """
 
 from __future__ import annotations
@@ -28,18 +31,21 @@ import filelock
 import numpy as np
 import orjson
 
+from semart_vectors._index import Index, content_key, content_keys, name_key, name_keys, repeated
 from semart_vectors._journal import Journal, Record, read_journal
 from semart_vectors._parts import (
-    INDEX_COLUMNS,
     Done,
     Failed,
+    IndexRows,
     PartAtHand,
-    damage,
     integers,
     list_parts,
     no_vectors,
+    part_name,
     part_number,
     read_failures,
+    read_index_rows,
+    read_names,
     read_part,
     vector_table,
     write_failures,
@@ -57,6 +63,8 @@ from semart_vectors.records import DIMENSION, Vector
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
 
 __all__ = [
     "Checkpoint",
@@ -79,17 +87,23 @@ ROWS_A_PART = 4096
 """About 8 MB on disk and 17 MB in memory."""
 
 
+_NEVER = np.iinfo(np.int32).max
+"""The number of a part that there will not be."""
+
+
 class Known(NamedTuple):
     """What is remembered of a done image while its vector rests on the disk."""
 
-    content_sha256: bytes
+    content_key: int
     file_fingerprint: int
-    part: str | None
-    """The file below ``vectors/`` that holds the vector; None while it is in the journal."""
+
+    def holds(self, content_sha256: bytes) -> bool:
+        """Whether the image held this very content: chance errs once in 2⁶⁴ contents that differ."""
+        return self.content_key == content_key(content_sha256)
 
     def is_of(self, entry: Done) -> bool:
         """Whether this is what is known of that very entry."""
-        return self.content_sha256 == entry.content_sha256 and self.file_fingerprint == entry.file_fingerprint
+        return self.holds(entry.content_sha256) and self.file_fingerprint == entry.file_fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,21 +124,27 @@ class CheckpointStatus:
 class Checkpoint:
     """The one writer of a checkpoint directory; not for use by two threads at a time.
 
-    The look-ups (`done`, `failure`, `knows_content`) may be called by any thread at any time.
+    The look-ups (`done`, `done_before`, `failure`, `knows_content`) may be called by any thread at any time.
+    Each asks the dictionaries first and the indexes, whose additions are one exchange, then; the writer fills
+    an index before it puts an empty dictionary in a full one's place. So what is done is seen in one of the
+    two at every moment, and of two records of an image no look-up sees the older once it saw the newer.
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, model_version: str) -> None:
         """Name a checkpoint; `open` reads or makes it."""
         self.directory = Path(directory)
         self.model_version = model_version
-        self._done: dict[str, Known] = {}
-        self._by_content: dict[bytes, list[str]] = {}
+        self._names = Index(np.int64, np.int64, np.int32)  # to content key, fingerprint, number of the part
+        self._contents = Index(np.int32)  # to the number of a part or, below 0, of a file of replaced rows
+        self._sharing: dict[str, tuple[int, ...]] = {}  # as in `_names`, of names whose keys others have too
         self._failed: dict[str, Failed] = {}
         self._unpublished: dict[str, Done] = {}
-        self._stale: dict[str, set[str]] = {}
-        self._replaced: dict[bytes, tuple[Path, str]] = {}
+        self._unpublished_by_content: dict[bytes, Done] = {}
+        self._stale: dict[int, set[str]] = {}
         self._in_journal = 0
         self._next_part = 0
+        self._own_parts_from = _NEVER
+        self._next_replaced = 0
         self._failures_changed = False
         self._is_open = False
         self._part_at_hand: PartAtHand | None = None
@@ -157,6 +177,7 @@ class Checkpoint:
             self._prepare(is_new=self._identity() is None)
             self._learn_parts()
             self._recover_journal(closing)
+            self._own_parts_from = self._next_part
             self._closing = closing.pop_all()
             self._is_open = True
         return self
@@ -194,23 +215,42 @@ class Checkpoint:
 
     def done(self, image_file: str) -> Known | None:
         """Return what is known of an image that has its vector."""
-        return self._done.get(image_file)
+        unpublished = self._unpublished.get(image_file)
+        if unpublished is not None:
+            return Known(content_key(unpublished.content_sha256), unpublished.file_fingerprint)
+        if image_file in self._failed:
+            return None
+        found = self._published(image_file)
+        return None if found is None else Known(*found[:2])
+
+    def done_before(self, image_files: list[str]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Say which images had their vectors when this was opened, and the fingerprints of their files.
+
+        A name that shares its key with another's may be taken for it: compare the fingerprint too.
+        """
+        unpublished, failed = self._unpublished, self._failed
+        found, (_, fingerprints, parts) = self._names.find(name_keys(image_files))
+        found &= parts < self._own_parts_from
+        for row, name in enumerate(image_files) if unpublished or failed else ():
+            if (entry := unpublished.get(name)) is not None:  # another's, or recorded anew by ourselves
+                found[row], fingerprints[row] = not self._is_open, entry.file_fingerprint
+            elif name in failed:
+                found[row] = False
+        return found, fingerprints.astype(np.int64, copy=False)
 
     def failure(self, image_file: str) -> Failed | None:
         """Return why an image failed, if that is the last that was heard of it."""
         return self._failed.get(image_file)
 
     def knows_content(self, content_sha256: bytes) -> bool:
-        """Whether this very content has its vector, under any name that an image has or had in this run."""
-        return content_sha256 in self._replaced or self.done_with_content(content_sha256) is not None
+        """Whether this very content has its vector, under any name that an image has or had in this run.
 
-    def done_with_content(self, content_sha256: bytes) -> str | None:
-        """Return the name of an image that has its vector and this very content."""
-        for image_file in self._by_content.get(content_sha256, ()):
-            known = self._done.get(image_file)
-            if known is not None and known.content_sha256 == content_sha256:
-                return image_file
-        return None
+        It is `vector_with_content` that makes sure.
+        """
+        return (
+            content_sha256 in self._unpublished_by_content
+            or self._contents.get(content_key(content_sha256)) is not None
+        )
 
     def vector_with_content(self, content_sha256: bytes) -> Vector | None:
         """Find the vector of this very content, under whatever name it was embedded, if it was.
@@ -221,18 +261,16 @@ class Checkpoint:
             CheckpointDamagedError: its part is no longer what was written.
             CheckpointDiskError: the disk refused to read it.
         """
-        image_file = self.done_with_content(content_sha256)
-        if image_file is None:
-            if content_sha256 not in self._replaced:
-                return None
-            path, image_file = self._replaced[content_sha256]
-        elif (unpublished := self._unpublished.get(image_file)) is not None:
+        unpublished = self._unpublished_by_content.get(content_sha256)
+        if unpublished is not None:
             return unpublished.vector
-        else:
-            path = self._vectors / str(self._done[image_file].part)
+        found = self._contents.get(content_key(content_sha256))
+        if found is None:
+            return None
+        path = self._part(found[0]) if found[0] >= 0 else self._replaced_file(~found[0])
         if self._part_at_hand is None or self._part_at_hand.path != path:
             self._part_at_hand = PartAtHand.read(path)
-        return self._part_at_hand.vector(image_file)
+        return self._part_at_hand.vector(content_sha256)
 
     def record(self, entries: Iterable[Done | Failed]) -> None:
         """Make outcomes durable; each replaces what was recorded of its image before.
@@ -294,27 +332,46 @@ class Checkpoint:
         # From the first moment on a reader finds the right columns, though no rows yet.
         self._vectors.mkdir(exist_ok=True)
         if not list_parts(self.directory):
-            write_part(self._vectors / "part-000000.parquet", self.directory, no_vectors())
+            write_part(self._part(0), self.directory, no_vectors())
         if not (self.directory / "failures.parquet").exists():
             write_failures(self.directory, {})
 
     def _learn_parts(self) -> None:
-        for part in list_parts(self.directory):
-            self._learn_part(part)
-            self._next_part = part_number(part) + 1
         for path in self._replaced_files():  # a killed run's
-            with damage(path):
-                self._learn_replaced(path, read_part(path, columns=["image_file", "content_sha256"]))
+            number = int(path.stem.removeprefix("_replaced-"))
+            self._learn_contents(read_index_rows(path).contents, ~number)
+            self._next_replaced = number + 1
+        parts = list_parts(self.directory)
+        if parts:
+            rows = [read_index_rows(path, self.model_version) for path in parts]
+            numbers = [part_number(path) for path in parts]
+            names, contents, fingerprints = (np.concatenate(column) for column in zip(*rows, strict=True))
+            of_part = np.repeat(np.array(numbers, np.int32), [len(part.names) for part in rows])
+            self._compare_in_full(rows, numbers)
+            self._names.add(names, contents, fingerprints, of_part)
+            self._contents.add(contents, of_part)
+            self._next_part = numbers[-1] + 1
         self._failed = {failed.image_file: failed for failed in read_failures(self.directory)}
 
-    def _learn_part(self, path: Path) -> None:
-        with damage(path):
-            table = read_part(path, model_version=self.model_version, columns=INDEX_COLUMNS)
-            columns = [table[name].to_pylist() for name in INDEX_COLUMNS]
-            digests = [bytes.fromhex(sha256) for sha256 in columns[1]]
-        for image_file, sha256, fingerprint in zip(columns[0], digests, columns[2], strict=True):
-            self._replace(image_file)  # in an older part: a killed process had no time to drop it
-            self._remember(image_file, Known(sha256, fingerprint, path.name))
+    def _compare_in_full(self, rows: list[IndexRows], numbers: list[int]) -> None:
+        """Look at the names whose keys come more than once.
+
+        As a rule they are equal: a killed process had no time to drop the older row. Else two names share a
+        key, of which the index would know the newer alone.
+        """
+        places = repeated(np.concatenate([part.names for part in rows]))
+        starts = np.cumsum([0, *(len(part.names) for part in rows)])
+        for number, part, first in zip(numbers, rows, starts, strict=False):
+            here = places[(places >= first) & (places < first + len(part.names))] - first
+            names = read_names(self._part(number)) if len(here) else []
+            for row in here:
+                older = self._sharing.get(names[row])
+                if older is not None and older[2] != number:
+                    self._stale.setdefault(older[2], set()).add(names[row])
+                self._sharing[names[row]] = (int(part.contents[row]), int(part.fingerprints[row]), number)
+
+    def _learn_contents(self, contents: NDArray[np.int64], number: int) -> None:
+        self._contents.add(contents, np.full(len(contents), number, np.int32))
 
     def _recover_journal(self, closing: ExitStack) -> None:
         """Take up what a killed process left behind."""
@@ -336,29 +393,30 @@ class Checkpoint:
     def _learn(self, entry: Done | Failed) -> None:
         """Let an entry take the place of what was known of its image."""
         name = entry.image_file
-        if self._failed.pop(name, None) is not None:
-            self._failures_changed = True
         if isinstance(entry, Failed):
             self._replace(name)
             self._failed[name] = entry
+            self._unpublished.pop(name, None)
             self._failures_changed = True
-        elif (known := self._done.get(name)) is None or not known.is_of(entry):
+            return
+        known = self.done(name)
+        if known is None or not known.is_of(entry):
             self._replace(name)
-            self._unpublished[name] = entry
-            self._remember(name, Known(entry.content_sha256, entry.file_fingerprint, None))
+            self._unpublished[name] = self._unpublished_by_content[entry.content_sha256] = entry
         # else its part was published, and the process died before it emptied the journal
+        if self._failed.pop(name, None) is not None:
+            self._failures_changed = True
 
     def _replace(self, image_file: str) -> None:
-        """Forget what is known of an image, but not its old content's vector: files are renamed."""
-        self._unpublished.pop(image_file, None)
-        known = self._done.pop(image_file, None)
-        if known is not None and known.part is not None:
-            self._stale.setdefault(known.part, set()).add(image_file)
-            self._replaced[known.content_sha256] = (self._vectors / known.part, image_file)
+        """Let an image's row leave its part; its old content's vector stays known: files are renamed."""
+        found = self._published(image_file)
+        if found is not None and image_file not in self._unpublished:  # else its row leaves already
+            self._stale.setdefault(found[2], set()).add(image_file)
+        self._sharing.pop(image_file, None)
 
-    def _remember(self, image_file: str, known: Known) -> None:
-        self._done[image_file] = known
-        self._by_content.setdefault(known.content_sha256, []).append(image_file)
+    def _published(self, image_file: str) -> tuple[int, ...] | None:
+        """Return what is remembered of an image's row in a part."""
+        return self._sharing.get(image_file) or self._names.get(name_key(image_file))
 
     def _publish(self) -> None:
         """Turn the journal into a part and the table of failures, in an order that survives a kill anywhere.
@@ -368,11 +426,17 @@ class Checkpoint:
         """
         self._drop_stale()
         if self._unpublished:
-            path = self._vectors / f"part-{self._next_part:06}.parquet"
-            write_part(path, self.directory, vector_table(self._unpublished.values(), self.model_version))
-            for image_file in self._unpublished:
-                self._done[image_file] = self._done[image_file]._replace(part=path.name)
-            self._unpublished.clear()
+            entries = list(self._unpublished.values())
+            write_part(self._part(self._next_part), self.directory, vector_table(entries, self.model_version))
+            contents = content_keys(b"".join(entry.content_sha256 for entry in entries))
+            self._learn_contents(contents, self._next_part)
+            self._names.add(
+                name_keys([entry.image_file for entry in entries]),
+                contents,
+                np.array([entry.file_fingerprint for entry in entries], np.int64),
+                np.full(len(entries), self._next_part, np.int32),
+            )
+            self._unpublished, self._unpublished_by_content = {}, {}
             self._next_part += 1
         if self._failures_changed:
             write_failures(self.directory, self._failed)
@@ -387,25 +451,28 @@ class Checkpoint:
         Their contents are paid for, and may come up again under another name: files are renumbered.
         """
         for part, stale in list(self._stale.items()):
-            path = self._vectors / part
+            path = self._part(part)
             table = read_part(path, model_version=self.model_version)
             names = table["image_file"].to_pylist()
             kept = [row for row, name in enumerate(names) if name not in stale]
-            replaced = table.take(integers([row for row, name in enumerate(names) if name in stale]))
-            aside = self.directory / f"_replaced-{len(self._replaced_files()):06}.parquet"
-            write_part(aside, self.directory, replaced)
-            self._learn_replaced(aside, replaced)
-            write_part(path, self.directory, table.take(integers(kept)))
-            self._part_at_hand = None
+            if len(kept) < len(names):  # else a name had the key of another
+                replaced = table.take(integers([row for row, name in enumerate(names) if name in stale]))
+                aside = self._replaced_file(self._next_replaced)
+                write_part(aside, self.directory, replaced)
+                self._learn_contents(read_index_rows(aside).contents, ~self._next_replaced)
+                self._next_replaced += 1
+                write_part(path, self.directory, table.take(integers(kept)))
+                self._part_at_hand = None
             del self._stale[part]
+
+    def _part(self, number: int) -> Path:
+        return self._vectors / part_name(number)
+
+    def _replaced_file(self, number: int) -> Path:
+        return self.directory / f"_replaced-{number:06}.parquet"
 
     def _replaced_files(self) -> list[Path]:
         return sorted(self.directory.glob("_replaced-*.parquet"))
-
-    def _learn_replaced(self, path: Path, table: Any) -> None:
-        contents = (bytes.fromhex(sha256) for sha256 in table["content_sha256"].to_pylist())
-        for sha256, image_file in zip(contents, table["image_file"].to_pylist(), strict=True):
-            self._replaced[sha256] = (path, image_file)
 
 
 def read_status(directory: str | os.PathLike[str]) -> CheckpointStatus:
@@ -424,19 +491,20 @@ def read_status(directory: str | os.PathLike[str]) -> CheckpointStatus:
         # The journal first: what moves from it to a part meanwhile is then seen twice, not never.
         records = read_journal(directory / "_journal").records
         asked_for = _read_note(directory)
-    done: set[str] = set()
+    parts = Index()
     for part in list_parts(directory):
-        with damage(part):
-            done.update(read_part(part, columns=["image_file"])["image_file"].to_pylist())
+        parts.add(read_index_rows(part).names)
     failed = {failure.image_file for failure in read_failures(directory)}
+    is_done: dict[str, bool] = {}
     for record in records:
         entry = _from_record(record)
-        gains, loses = (done, failed) if isinstance(entry, Done) else (failed, done)
-        gains.add(entry.image_file)
-        loses.discard(entry.image_file)
+        is_done[entry.image_file] = isinstance(entry, Done)
+    was_done, _ = parts.find(name_keys(list(is_done)))
+    for name, is_done_now in is_done.items():
+        (failed.discard if is_done_now else failed.add)(name)
     return CheckpointStatus(
         model_version=identity["model_version"],
-        done=len(done),
+        done=parts.count() + sum(is_done.values()) - int(np.count_nonzero(was_done)),
         failed=len(failed),
         asked_for=asked_for,
         in_use=_is_in_use(directory),

@@ -9,45 +9,39 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import os
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol, TypeVar, assert_never
 
 from semart_vectors._reading import Reader
+from semart_vectors._search import Found, Search
 from semart_vectors._service import MODEL_VERSION
 from semart_vectors._window import OutcomeStream, Worker
 from semart_vectors.checkpoint import Checkpoint, Done, Failed
 from semart_vectors.errors import CheckpointError, ItemError, RetriesExhaustedError, UnreadableImageError
-from semart_vectors.images import LoadedImage, fingerprint_of, load_file, walk_images
+from semart_vectors.images import LoadedImage, load_file
 from semart_vectors.progress import ProgressBar
 from semart_vectors.records import Embedding, EmbeddingFailure, JobReport, Outcome, Vector
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+    import os
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 
 ResultT = TypeVar("ResultT")
 
 _logger = logging.getLogger("semart_vectors")
 
-_READ_AHEAD = 32
-"""Images that are read while others are under way: so a slow disk is hidden."""
-
 _READERS = 16
-"""Threads that read at the same time from a slow disk."""
+"""Threads that read ahead, while others are under way, so that a slow disk is hidden."""
 
 _MOST_UNSAVED = 8192
 """Outcomes that may wait to be recorded, 32 MB of vectors: a disk that is slower holds up the calls."""
 
 _CHUNK = 16
 """Images that are read at a time, in one visit to a thread."""
-
-_NAMES_AT_A_TIME = 256
-"""Files that one visit to a thread looks up."""
 
 _SAVE_EVERY_S = 0.1
 """Outcomes wait no longer, and for one write, until they are durable: 0.25 s are promised."""
@@ -119,7 +113,7 @@ class EmbeddingJob:
         self._embedder = embedder
         self._images_dir = Path(images_dir)
         self._checkpoint_dir = Path(checkpoint)
-        self._image_files = _each_once(image_files)
+        self._image_files = _as_given(image_files)
         self._retry_failed = retry_failed
         self._show_progress = progress
         self._run = self._new_run()
@@ -179,7 +173,7 @@ async def plan_job(
     """
     run = _Run(
         images_dir=Path(images_dir),
-        image_files=_each_once(image_files),
+        image_files=_as_given(image_files),
         checkpoint=Checkpoint(checkpoint, model_version=model_version),
         retry_failed=retry_failed,
     )
@@ -199,15 +193,15 @@ class _Run:
         checkpoint: Checkpoint,
         retry_failed: bool,
     ) -> None:
-        self._images_dir = images_dir
-        self._image_files = image_files
         self._checkpoint = checkpoint
-        self._retry_failed = retry_failed
-        self._finding = ThreadPoolExecutor(1, thread_name_prefix="semart-vectors-find")
+        self._search = Search(images_dir, image_files, checkpoint, retry_failed=retry_failed)
+        self._searching = ThreadPoolExecutor(2, thread_name_prefix="semart-vectors-search")
         self._reader = Reader(self._read_all, threads=_READERS)
         # One thread: the checkpoint has one writer, and what it is asked comes in order.
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="semart-vectors-write")
-        self._bar = ProgressBar(0, shown=False)
+        self._bar = ProgressBar(None, shown=False)
+        self._expected: int | None = None
+        self._noted: int | None = None
         self._under_way: dict[bytes, _Image] = {}
         self._to_save: list[Done | Failed] = []
         self._being_saved: list[Done | Failed] = []
@@ -222,7 +216,7 @@ class _Run:
     def report(self) -> JobReport:
         """Say what was done so far."""
         return JobReport(
-            total=self.total,
+            total=max(self.total, self._expected or 0),
             embedded=self.embedded,
             already_done=self.already_done,
             failed=self.failed,
@@ -232,36 +226,38 @@ class _Run:
         )
 
     async def open_checkpoint(self, closing: AsyncExitStack) -> None:
-        """Count the images, and hold the checkpoint until `closing` ends."""
-        await self._count(closing)
+        """Look where the images are, and hold the checkpoint until `closing` ends."""
+        await self._begin(closing)
         closing.push_async_callback(_in_thread, self._writing, self._checkpoint.close)
         await _in_thread(self._writing, self._checkpoint.open)
 
     async def look_into_checkpoint(self, closing: AsyncExitStack) -> None:
-        """Count the images, and learn what is done without holding or changing anything."""
-        await self._count(closing)
+        """Look where the images are, and learn what is done without holding or changing anything."""
+        await self._begin(closing)
         await _in_thread(self._writing, self._checkpoint.look)
 
-    async def _count(self, closing: AsyncExitStack) -> None:
+    async def _begin(self, closing: AsyncExitStack) -> None:
         closing.callback(self._reader.close)
-        for threads in (self._finding, self._writing):
+        for threads in (self._searching, self._writing):
             closing.callback(threads.shutdown, wait=False, cancel_futures=True)
-        self.total = await _in_thread(self._finding, lambda: sum(1 for _ in self._names()))
+        self._expected = await _in_thread(self._searching, self._search.begin)
 
     async def plan(self) -> JobPlan:
         """Look every image up, and do no more."""
         to_do = 0
-        async for _ in self._pending():
-            to_do += 1
+        for search in (self._search.new(), self._search.changed()):
+            while (found := await _in_thread(self._searching, next, search, None)) is not None:
+                to_do += len(found.names)
+                self._add(found)
         return JobPlan(total=self.total, already_done=self.already_done, failed=self.failed, to_do=to_do)
 
     async def embed(self, embedder: Embedder, closing: AsyncExitStack, *, show_progress: bool | None) -> None:
         """Do what there is to do."""
-        await _in_thread(self._writing, self._checkpoint.note_images_asked_for, self.total)
-        self._bar = closing.enter_context(ProgressBar(self.total, shown=show_progress))
+        self._bar = closing.enter_context(ProgressBar(self._expected, shown=show_progress))
         try:
             async with (
-                OutcomeStream(_in_chunks(self._pending()), self._load, width=_READERS) as images,
+                aclosing(self._pending()) as pending,
+                OutcomeStream(pending, self._load, width=_READERS) as images,
                 embedder.stream_images(self._unpaid(images)) as outcomes,
             ):
                 try:
@@ -283,44 +279,36 @@ class _Run:
             if self._unreadable > 1:
                 _logger.warning("so do %d more that cannot be read now", self._unreadable - 1)
 
-    async def _pending(self) -> AsyncIterator[str]:
-        """Find the images that an earlier run has neither done nor given up."""
-        names, seen = iter(self._names()), 0
-        while chunk := await _in_thread(self._finding, lambda: list(islice(names, _NAMES_AT_A_TIME))):
-            pending, already_done, failed = await _in_thread(self._finding, self._look_up, chunk)
-            self.already_done += already_done
-            self.failed += failed
-            self._bar.skipped(already_done + failed)
-            for name in pending:
-                yield name
-            seen += len(chunk)
-        self.total = seen  # files may have come or gone since they were counted
-
-    def _names(self) -> Iterable[str]:
-        return walk_images(self._images_dir) if self._image_files is None else self._image_files
-
-    def _look_up(self, names: list[str]) -> tuple[list[str], int, int]:
-        """Return those of `names` to embed, and how many of the others are done, and have failed."""
-        pending: list[str] = []
-        already_done = failed = 0
-        for name in names:
-            done, failure = self._checkpoint.done(name), self._checkpoint.failure(name)
-            if done is not None and self._fingerprint(name) in (done.file_fingerprint, _NO_FILE):
-                already_done += 1
-            elif failure is None or self._retry_failed or self._fingerprint(name) != failure.file_fingerprint:
-                pending.append(name)
-            else:
-                failed += 1
-        return pending, already_done, failed
-
-    def _fingerprint(self, name: str) -> int:
+    async def _pending(self) -> AsyncGenerator[list[str], None]:
+        """Find the images to embed, some at a time: those that are new, then those that changed."""
+        counting: Future[int | None] | None = None
         try:
-            return fingerprint_of(os.stat(self._path(name)))  # noqa: PTH116 - a million times
-        except (OSError, ValueError):
-            return _NO_FILE
+            await self._expect(self._expected)
+            for search in (self._search.new(), self._search.changed()):
+                while (found := await _in_thread(self._searching, next, search, None)) is not None:
+                    self._add(found)
+                    for start in range(0, len(found.names), _CHUNK):
+                        yield found.names[start : start + _CHUNK]
+                        if counting is None and self._expected is None:  # once the first are on their way
+                            counting = self._searching.submit(self._search.count)
+                    if counting is not None and counting.done() and self._expected is None:
+                        await self._expect(counting.result())
+                await self._expect(self.total)
+        finally:
+            self._search.stop_counting()
 
-    def _path(self, name: str) -> str:
-        return os.path.join(self._images_dir, name)  # noqa: PTH118 - a million times
+    async def _expect(self, total: int | None) -> None:
+        """Tell how many images there are, once that is known."""
+        if total is not None and total != self._noted:
+            self._expected = self._noted = total
+            self._bar.expect(total)
+            await _in_thread(self._writing, self._checkpoint.note_images_asked_for, total)
+
+    def _add(self, found: Found) -> None:
+        self.total += found.total
+        self.already_done += found.already_done
+        self.failed += found.failed
+        self._bar.skipped(found.already_done + found.failed)
 
     async def _load(self, names: list[str], _: Worker) -> list[tuple[_Image, bytes] | Failed]:
         return await self._reader.read(names)
@@ -329,17 +317,23 @@ class _Run:
         return [self._read(name) for name in names]
 
     def _read(self, name: str) -> tuple[_Image, bytes] | Failed:
-        fingerprint = self._fingerprint(name)  # before it is read: who replaces it meanwhile is noticed
         try:
-            if not _is_utf8(name):
-                raise UnreadableImageError("its name is not valid UTF-8: rename it")
-            if name.startswith("/") or ".." in name.split("/"):
-                raise UnreadableImageError("its name leads out of the folder of images")
-            loaded = load_file(self._path(name))
+            return self._image(name)
+        except ItemError:
+            pass
+        fingerprint = self._search.fingerprint(name)  # before it is read: who mends it meanwhile is noticed
+        try:
+            return self._image(name)
         except ItemError as error:
             return _failed(name.encode("utf-8", "backslashreplace").decode(), fingerprint, error)
-        content_sha256 = hashlib.sha256(loaded.data).digest()
-        return _Image(name, content_sha256, loaded.fingerprint), loaded.data
+
+    def _image(self, name: str) -> tuple[_Image, bytes]:
+        if not _is_utf8(name):
+            raise UnreadableImageError("its name is not valid UTF-8: rename it")
+        if name.startswith("/") or ".." in name.split("/"):
+            raise UnreadableImageError("its name leads out of the folder of images")
+        loaded = load_file(self._search.path(name))
+        return _Image(name, hashlib.sha256(loaded.data).digest(), loaded.fingerprint), loaded.data
 
     async def _unpaid(
         self, chunks: AsyncIterable[list[tuple[_Image, bytes] | Failed]]
@@ -354,7 +348,7 @@ class _Run:
 
     async def _is_unpaid(self, image: _Image) -> bool:
         before = self._checkpoint.done(image.image_file)
-        if before is not None and before.content_sha256 == image.content_sha256:
+        if before is not None and before.holds(image.content_sha256):
             self.already_done += 1  # the file was touched or copied, but holds what it held
             self._bar.skipped(1)
         elif (first := self._under_way.get(image.content_sha256)) is not None:
@@ -484,21 +478,6 @@ class _Run:
                 self.failed += 1
 
 
-async def _in_chunks(names: AsyncIterable[str]) -> AsyncIterator[list[str]]:
-    chunk: list[str] = []
-    async for name in names:
-        chunk.append(name)
-        if len(chunk) == _CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-_NO_FILE = 0
-"""The fingerprint of a file that is not there."""
-
-
 async def _in_thread(threads: Executor, work: Callable[..., ResultT], *args: object) -> ResultT:
     return await _finished(asyncio.get_running_loop().run_in_executor(threads, work, *args))
 
@@ -512,10 +491,10 @@ async def _finished(future: asyncio.Future[ResultT]) -> ResultT:
         raise
 
 
-def _each_once(image_files: Iterable[str] | None) -> tuple[str, ...] | None:
+def _as_given(image_files: Iterable[str] | None) -> tuple[str, ...] | None:
     if isinstance(image_files, str):
         raise TypeError("image_files takes many names, not one: put it in a list")
-    return None if image_files is None else tuple(dict.fromkeys(image_files))
+    return None if image_files is None else tuple(image_files)
 
 
 def _is_utf8(name: str) -> bool:

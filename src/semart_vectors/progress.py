@@ -21,8 +21,8 @@ _LOG_S = 5.0
 class ProgressBar:
     """A line on stderr while a ``with`` block lasts."""
 
-    def __init__(self, total: int, *, shown: bool | None) -> None:
-        """Describe the line; with `shown` None it shows on a terminal only."""
+    def __init__(self, total: int | None, *, shown: bool | None) -> None:
+        """Describe the line; the total may come later, and with `shown` None it shows on a terminal only."""
         on_terminal = sys.stderr is not None and sys.stderr.isatty()
         self._failed = 0
         self._bar: tqdm[Any] | None = None
@@ -46,6 +46,12 @@ class ProgressBar:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
+
+    def expect(self, total: int) -> None:
+        """Learn how many images there are in all."""
+        if self._bar is not None:
+            self._bar.total = total
+            self._bar.refresh()
 
     def skipped(self, count: int) -> None:
         """Count images that an earlier run settled; they say nothing about this one's rate."""
