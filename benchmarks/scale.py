@@ -66,6 +66,13 @@ class NullService:
         """Embed as an embedder does, but for the call."""
         return OutcomeStream(images, self._embed, width=IN_FLIGHT)
 
+    def calls_free_in_s(self, *, unseen_s: float = 0.0) -> float:
+        """Have no rate."""
+        return 0.0 * unseen_s
+
+    def hold_calls(self, seconds: float) -> None:
+        """Have no rate to keep to."""
+
     async def _embed(self, image: LoadedImage, _: Worker) -> Outcome:
         if not self.calls:
             self.first_call_at = time.monotonic()

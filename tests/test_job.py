@@ -9,8 +9,10 @@ import random
 import shutil
 import signal
 import sys
+import time
 from collections import Counter
 from contextlib import AsyncExitStack
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import httpx
@@ -22,7 +24,7 @@ from fake_service import Call, FakeService, Reply, error_reply, good_reply, vect
 from helpers import QUICK, jpeg, make_images
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, JobReport, images as images_module
 from semart_vectors._journal import Journal, Record
-from semart_vectors.checkpoint import CheckpointStatus, Failed, read_failures, read_status
+from semart_vectors.checkpoint import Checkpoint, CheckpointStatus, Failed, read_failures, read_status
 from semart_vectors.errors import (
     AuthenticationError,
     CheckpointDiskError,
@@ -520,3 +522,52 @@ async def test_images_to_embed_are_handed_on_some_at_a_time(
         chunks = [names async for names in job._pending()]
     assert [len(names) for names in chunks] == [16] * 9 + [6]
     assert [name for names in chunks for name in names] == sorted(images)
+
+
+async def test_a_job_that_is_run_again_keeps_to_the_rate_of_the_run_before(tmp_path: Path) -> None:
+    """Over ten runs, each ended after some calls, every two calls lie a step apart, as in a single run."""
+    step_s = 0.4
+    make_images(tmp_path / "images", 10)
+    async with FakeService() as service:
+        for number in range(10):
+            async with AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=1 / step_s) as embedder:
+                job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck")
+                async with asyncio.TaskGroup() as group:
+                    task = group.create_task(job.run())
+                    await service.calls_reach(number + 1)
+                    task.cancel()
+    times = [call.arrived_s for call in service.calls]
+    assert len(times) == 10
+    assert all(later - earlier >= 0.95 * step_s for earlier, later in pairwise(times))
+
+
+async def test_a_job_that_is_killed_has_left_its_pace_behind(tmp_path: Path) -> None:
+    """At any moment the note is good for the calls that were sent, and one more that it could not know of."""
+    step_s = 0.4
+    make_images(tmp_path / "images", 4)
+    checkpoint = Checkpoint(tmp_path / "ck", model_version="2023-04-15")
+    async with FakeService() as service:
+        async with AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=1 / step_s) as embedder:
+            job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck")
+            async with asyncio.TaskGroup() as group:
+                group.create_task(job.run())
+                for number in range(1, 5):
+                    await service.calls_reach(number)
+                    free_at = await asyncio.to_thread(checkpoint.calls_free_at)
+                    assert time.time() + 0.75 * step_s < free_at < time.time() + 3 * step_s
+
+
+@pytest.mark.parametrize(
+    "note", ["", "{}", '{"calls_free_at": "soon"}', '{"calls_free_at": 1e300}', '{"calls_free_at": -1}']
+)
+async def test_a_note_that_makes_no_sense_holds_nobody_up_for_long(
+    embedder: AsyncVisionEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note: str
+) -> None:
+    """Nor does a clock that was set back."""
+    make_images(tmp_path / "images", 1)
+    await run(embedder, tmp_path)
+    (tmp_path / "ck" / "_pace.json").write_text(note)
+    held: list[float] = []
+    monkeypatch.setattr(embedder, "hold_calls", held.append)
+    await run(embedder, tmp_path)
+    assert 0 <= held[0] <= 120

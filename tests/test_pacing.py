@@ -276,7 +276,7 @@ def test_restarts_remember_what_was_sent(run_s: int) -> None:
 
 
 def test_a_hold_is_a_pause_that_nobody_asked_for(caplog: pytest.LogCaptureFixture) -> None:
-    """It counts in `free_in_s`, is never shortened, and is no news."""
+    """It counts in `free_in_s`, is never shortened, and is no news; what is sent unseen adds a step."""
 
     async def story() -> list[float]:
         gate = Gate(10)
@@ -285,10 +285,10 @@ def test_a_hold_is_a_pause_that_nobody_asked_for(caplog: pytest.LogCaptureFixtur
             gate.hold(seconds)
             free_s.append(gate.free_in_s())
         gate.pause(2)
-        free_s.append(gate.free_in_s())
+        free_s += [gate.free_in_s(), gate.free_in_s(unseen_s=0.1), gate.free_in_s(unseen_s=5)]
         return [*free_s, await gate.pass_through(), gate.free_in_s()]
 
-    assert run_virtual(story()) == pytest.approx([0, 3, 3, 3, 3, Gate(10).step_s * 1.1], abs=1e-3)
+    assert run_virtual(story()) == pytest.approx([0, 3, 3, 3, 3.1, 5.1, 3, 0.1 * 1.0065 * 1.1], abs=1e-3)
     assert caplog.messages == []
 
 

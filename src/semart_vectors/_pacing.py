@@ -53,11 +53,6 @@ class Gate:
         """The limit kept to: as given, or as it is known at present."""
         return self._limit if self._adaptive is None else self._adaptive.rate
 
-    @property
-    def step_s(self) -> float:
-        """The distance of two attempts, in seconds."""
-        return self._pace.step_s
-
     async def pass_through(self) -> float:
         """Wait until the next attempt may be sent, and return the loop's time at which it is."""
         loop = asyncio.get_running_loop()
@@ -103,9 +98,14 @@ class Gate:
         if self._adaptive is not None:
             self._adaptive.passed(now)
 
-    def free_in_s(self) -> float:
-        """Return the seconds until an attempt may be sent, if nobody waits: 0.0 if at once."""
-        return max(0.0, self._pace.due - asyncio.get_running_loop().time())
+    def free_in_s(self, *, unseen_s: float = 0.0) -> float:
+        """Return the seconds until an attempt may be sent, if nobody waits: 0.0 if at once.
+
+        Args:
+            unseen_s: Say so for the case that attempts are sent for so long still, and the asker is killed.
+        """
+        free_s = max(0.0, self._pace.due - asyncio.get_running_loop().time())
+        return max(free_s, unseen_s) + self._pace.step_s if unseen_s else free_s
 
     def hold(self, seconds: float) -> None:
         """Let nothing through for `seconds`; a shorter time never ends a longer one."""

@@ -9,6 +9,7 @@
     ├── _replaced-000000.parquet …      what a running job has replaced, until it ends
     ├── _checkpoint.json                format, model and dimension, compared on every opening
     ├── _job.json                       how many images the last job was asked for
+    ├── _pace.json                      when the rate lets the next job's first call be sent
     └── _lock                           held by the one process that writes
 
 A record is durable when `Checkpoint.record` returns. Every few thousand vectors the journal's become a part:
@@ -22,6 +23,7 @@ file's fingerprint, and the number of its part. Names and digests in full are in
 from __future__ import annotations
 
 import logging
+import math
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -296,6 +298,25 @@ class Checkpoint:
         with write_aside(self.directory / "_job.json") as aside:
             aside.write_bytes(orjson.dumps({"asked_for": total}))
 
+    def note_calls_free_at(self, unix_s: float) -> None:
+        """Leave a note for the next job of when the rate lets the next call be sent, by the wall clock.
+
+        A power cut may take it: that lasts longer than the note is good for.
+
+        Raises:
+            CheckpointDiskError: the disk refused.
+        """
+        path = self.directory / "_pace.json"
+        with disk_errors(path):
+            aside = path.with_name("__pace.json.tmp")
+            aside.write_bytes(orjson.dumps({"calls_free_at": unix_s}))
+            aside.replace(path)
+
+    def calls_free_at(self) -> float:
+        """Return what the last job noted, in seconds since the epoch; 0.0 if nothing can be read."""
+        note = _read_note(self.directory / "_pace.json", "calls_free_at")
+        return float(note) if isinstance(note, int | float) and math.isfinite(note) else 0.0
+
     def _identity(self) -> dict[str, Any] | None:
         """Compare an existing checkpoint with what is wanted; None if there is none, and may be one."""
         found, wanted = _read_identity(self.directory), self._wanted_identity()
@@ -490,7 +511,7 @@ def read_status(directory: str | os.PathLike[str]) -> CheckpointStatus:
     with disk_errors(directory, doing="read"):
         # The journal first: what moves from it to a part meanwhile is then seen twice, not never.
         records = read_journal(directory / "_journal").records
-        asked_for = _read_note(directory)
+        asked_for = _read_note(directory / "_job.json", "asked_for")
     parts = Index()
     for part in list_parts(directory):
         parts.add(read_index_rows(part).names)
@@ -506,7 +527,7 @@ def read_status(directory: str | os.PathLike[str]) -> CheckpointStatus:
         model_version=identity["model_version"],
         done=parts.count() + sum(is_done.values()) - int(np.count_nonzero(was_done)),
         failed=len(failed),
-        asked_for=asked_for,
+        asked_for=asked_for if isinstance(asked_for, int) else None,
         in_use=_is_in_use(directory),
     )
 
@@ -551,12 +572,10 @@ def _read_identity(directory: Path) -> dict[str, Any] | None:
     return identity
 
 
-def _read_note(directory: Path) -> int | None:
-    """Return how many images the last job was asked for; a note that cannot be read is no harm."""
-    path = directory / "_job.json"
+def _read_note(path: Path, name: str) -> Any:
+    """Return what a note says of `name`, if anything; a note that cannot be read is no harm."""
     note = _parsed(path.read_bytes()) if path.exists() else None
-    asked_for = note.get("asked_for") if isinstance(note, dict) else None
-    return asked_for if isinstance(asked_for, int) else None
+    return note.get(name) if isinstance(note, dict) else None
 
 
 def _parsed(content: bytes) -> Any:

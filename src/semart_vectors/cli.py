@@ -12,7 +12,7 @@ import sys
 import warnings
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 import click
 import dotenv
@@ -47,6 +47,7 @@ EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
 }
 
 _NAMED = 5
+_LEAST_RATE, _MOST_RATE = 0.001, 1_000_000
 """Names that a message gives of many."""
 
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
@@ -57,10 +58,23 @@ _OUTPUT = click.option(
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
-def _not_nan(_: click.Context, __: click.Parameter, value: float) -> float:
-    if math.isnan(value):  # which a range lets pass, as it is neither below nor above anything
-        raise click.BadParameter("it is not a number")
-    return value
+def _rate(_: click.Context, parameter: click.Parameter, value: str | None) -> float | Literal["auto"] | None:
+    if value is None or (value == "auto" and parameter.name == "requests_per_second"):
+        return value  # type: ignore[return-value] # it is one of these two
+    try:
+        rate = float(value)
+    except ValueError:
+        rate = math.nan
+    if not _LEAST_RATE <= rate <= _MOST_RATE:
+        raise click.BadParameter(f"{value!r} is no number of calls a second")
+    return rate
+
+
+def _time_for(calls: int, requests_per_second: float | Literal["auto"]) -> str:
+    if requests_per_second == "auto":
+        return ""
+    minutes = math.ceil(calls / requests_per_second / 60)
+    return f", up to {minutes:,} minutes at {requests_per_second:g} a second"
 
 
 class _Commands(click.Group):
@@ -132,18 +146,20 @@ def clean(dataset_dir: Path, output: Path, more_than: int) -> None:
 @click.option("--metadata", type=_FILE, help="Embed only the image_file's of this table.")
 @click.option(
     "--requests-per-second",
-    type=click.FloatRange(min=0.001, max=1_000_000),
-    callback=_not_nan,
-    default=10.0,
+    callback=_rate,
+    default="10",
     show_default=True,
-    help="The limit of your resource; the free tier's 20 a minute is 0.333.",
+    help="The limit of your resource; the free tier's 20 a minute is 0.333; auto finds it.",
+)
+@click.option(
+    "--max-requests-per-second",
+    callback=_rate,
+    help="What auto never exceeds.",
 )
 @click.option(
     "--max-in-flight",
     type=click.IntRange(min=1),
-    default=16,
-    show_default=True,
-    help="Calls under way at once.",
+    help="Calls under way at once; as many as the rate takes unless given.",
 )
 @click.option(
     "--model-version",
@@ -159,8 +175,9 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     images_dir: Path,
     checkpoint: Path,
     metadata: Path | None,
-    requests_per_second: float,
-    max_in_flight: int,
+    requests_per_second: float | Literal["auto"],
+    max_requests_per_second: float | None,
+    max_in_flight: int | None,
     model_version: str,
     retry_failed: bool,  # noqa: FBT001 - as above
     dry_run: bool,  # noqa: FBT001 - as above
@@ -185,11 +202,10 @@ def embed(  # noqa: PLR0917 - click passes them all by name
                 retry_failed=retry_failed,
             )
         )
-        minutes = math.ceil(plan.to_do / requests_per_second / 60)
         _print(
             plan,
             f"{plan.total:,} images: {plan.already_done:,} done, {plan.failed:,} failed before, "
-            f"{plan.to_do:,} to do, up to {minutes:,} minutes at {requests_per_second:g} a second",
+            f"{plan.to_do:,} to do{_time_for(plan.to_do, requests_per_second)}",
             as_json=as_json,
         )
         return
@@ -197,6 +213,7 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     embedder = AsyncVisionEmbedder.from_env(
         _environment(),
         requests_per_second=requests_per_second,
+        max_requests_per_second=max_requests_per_second,
         max_in_flight=max_in_flight,
         model_version=model_version,
     )

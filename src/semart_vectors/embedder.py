@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from email.utils import formatdate
 from enum import Enum
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NoReturn, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Literal, NoReturn, Self, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from semart_vectors import _service
@@ -49,6 +49,9 @@ _READERS = 8
 """Threads that read images: enough to hide a slow disk, few enough to leave a service its processors."""
 
 
+_LEAST_IN_FLIGHT, _MANY_IN_FLIGHT, _MOST_IN_FLIGHT = 16, 256, 1000
+"""Calls under way at once, where the caller leaves their number to us; many, where no rate tells it."""
+
 _IMAGES_UNTIL_DOWN = 8
 """So many images in a row with all attempts used up are the service's failure, not theirs."""
 
@@ -65,8 +68,9 @@ class _Key(str):
 class EmbedderOptions(TypedDict, total=False):
     """The keyword options of `AsyncVisionEmbedder`, which documents them."""
 
-    requests_per_second: float | None
-    max_in_flight: int
+    requests_per_second: float | Literal["auto"] | None
+    max_requests_per_second: float | None
+    max_in_flight: int | None
     model_version: str
     retry: RetryPolicy | None
     http_client: httpx.AsyncClient | None
@@ -92,8 +96,9 @@ class AsyncVisionEmbedder:
         key: str | None = None,
         *,
         credential: object = None,
-        requests_per_second: float | None = 10.0,
-        max_in_flight: int = 16,
+        requests_per_second: float | Literal["auto"] | None = 10.0,
+        max_requests_per_second: float | None = None,
+        max_in_flight: int | None = None,
         model_version: str = MODEL_VERSION,
         retry: RetryPolicy | None = None,
         http_client: httpx.AsyncClient | None = None,
@@ -106,9 +111,11 @@ class AsyncVisionEmbedder:
             key: The resource's key; blanks around it are dropped.
             credential: Reserved for Entra ID sign-in, which is not offered yet.
             requests_per_second: The limit to keep to, as the service states it (S1 from 10 on; the free
-                tier's 20 a minute is ``20 / 60``); None sends as fast as answers come.
-            max_in_flight: How many calls may be under way at once. Rate times the seconds a call takes is
-                enough: 16 keep up 30 a second at half a second each.
+                tier's 20 a minute is ``20 / 60``); ``"auto"`` finds it, at the price of some refusals; None
+                sends as fast as answers come.
+            max_requests_per_second: What ``"auto"`` never exceeds, whatever the service would take.
+            max_in_flight: How many calls may be under way at once; unless given, as many as keep up the rate
+                while each takes a second, but 16 at the least.
             model_version: ``2023-04-15``, multilingual, or ``2022-04-11``; their vectors do not compare.
             retry: How often and how patiently to try again.
             http_client: A client of the caller's, used as it is and left open.
@@ -121,6 +128,14 @@ class AsyncVisionEmbedder:
             raise ConfigurationError(
                 "signing in with a credential is not offered yet; pass the resource's key"
             )
+        self._gate = Gate(requests_per_second, ceiling=max_requests_per_second)
+        if max_in_flight is None:
+            rate = (
+                max_requests_per_second or _MANY_IN_FLIGHT
+                if requests_per_second == "auto"
+                else requests_per_second
+            )
+            max_in_flight = int(max(_LEAST_IN_FLIGHT, min(rate or 0, _MOST_IN_FLIGHT)))
         if max_in_flight < 1:
             raise ConfigurationError(f"max_in_flight must be at least 1, not {max_in_flight}")
         if model_version not in MODEL_VERSIONS:
@@ -132,7 +147,6 @@ class AsyncVisionEmbedder:
         self._endpoint = _checked_endpoint(endpoint)
         self._key = _checked_key(key)
         self._retry = retry or RetryPolicy()
-        self._gate = Gate(requests_per_second)
         self._slots = asyncio.Semaphore(max_in_flight)
         self._given_client = http_client
         self._transport: Transport
@@ -294,6 +308,21 @@ class AsyncVisionEmbedder:
         self._check_open()
         return OutcomeStream(images, self._outcome, width=self.max_in_flight)
 
+    def calls_free_in_s(self, *, unseen_s: float = 0.0) -> float:
+        """Return the seconds until the rate, or a pause, lets the next call be sent; 0.0 if it does at once.
+
+        What a program notes when it ends, so that the next one, by `hold_calls`, keeps to the same rate.
+
+        Args:
+            unseen_s: Say so for the case that calls are sent for so long still, after which the program is
+                killed.
+        """
+        return self._gate.free_in_s(unseen_s=unseen_s)
+
+    def hold_calls(self, seconds: float) -> None:
+        """Send no call for `seconds`, whoever asks for it; a shorter time never ends a longer one."""
+        self._gate.hold(seconds)
+
     def _check_open(self) -> None:
         if self._state is not _State.OPEN:
             raise RuntimeError(f"this embedder {self._state.value}")
@@ -358,10 +387,11 @@ class AsyncVisionEmbedder:
     async def _wait_after(self, failure: TransientError, failures: int, passed_at: float) -> None:
         """Wait as long as a failure asks for: all together if the service said so, else this call alone."""
         asked_s = min(failure.retry_after_s or 0.0, self._retry.retry_after_cap_s)
+        pauses = self._gate.throttled(passed_at, asked_s) if failure.throttled else 0
         if asked_s:
             self._gate.pause(asked_s)
         elif failure.throttled:
-            bound_s = self._retry.backoff_bound_s(self._gate.throttled(passed_at), throttled=True)
+            bound_s = self._retry.backoff_bound_s(pauses, throttled=True)
             self._gate.pause(random.uniform(0, bound_s))  # noqa: S311 - jitter is no secret
         else:
             bound_s = self._retry.backoff_bound_s(failures)

@@ -10,10 +10,10 @@ import asyncio
 import hashlib
 import logging
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Protocol, TypeVar, assert_never
 
 from semart_vectors._reading import Reader
@@ -43,6 +43,9 @@ _MOST_UNSAVED = 8192
 _CHUNK = 16
 """Images that are read at a time, in one visit to a thread."""
 
+_LONGEST_PAUSE_S = 120.0
+"""A service asks for no longer one; a clock that was set back is believed so far and no further."""
+
 _SAVE_EVERY_S = 0.1
 """Outcomes wait no longer, and for one write, until they are durable: 0.25 s are promised."""
 
@@ -54,6 +57,12 @@ class Embedder(Protocol):
 
     def stream_images(self, images: AsyncIterable[LoadedImage], /) -> OutcomeStream[Outcome]:
         """Embed images and give each outcome as it completes, with the source of the image."""
+
+    def calls_free_in_s(self, *, unseen_s: float = 0.0) -> float:
+        """Return when the next call may be sent, should calls be sent unseen until then."""
+
+    def hold_calls(self, seconds: float) -> None:
+        """Send no call for so long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +215,7 @@ class _Run:
         self._to_save: list[Done | Failed] = []
         self._being_saved: list[Done | Failed] = []
         self._saving: asyncio.Future[None] | None = None
+        self._embedder: Embedder
         self._doubtful: list[Failed] = []
         self._unreadable = 0
         self._not_saved_yet: dict[bytes, Vector] = {}
@@ -254,6 +264,8 @@ class _Run:
     async def embed(self, embedder: Embedder, closing: AsyncExitStack, *, show_progress: bool | None) -> None:
         """Do what there is to do."""
         self._bar = closing.enter_context(ProgressBar(self._expected, shown=show_progress))
+        self._embedder = embedder
+        await self._keep_to_the_rate_of_the_run_before()
         try:
             async with (
                 aclosing(self._pending()) as pending,
@@ -275,6 +287,7 @@ class _Run:
                 self._settle_doubtful()
         finally:
             await self._save()
+            await _in_thread(self._writing, self._note_pace, embedder.calls_free_in_s())
             self._ended_at = monotonic()
             if self._unreadable > 1:
                 _logger.warning("so do %d more that cannot be read now", self._unreadable - 1)
@@ -440,11 +453,32 @@ class _Run:
         """Have what is settled made durable while the calls go on, unless too much waits for that already."""
         if self._saving is not None and (self._saving.done() or len(self._to_save) >= _MOST_UNSAVED):
             await self._saved()
-        if self._saving is None and self._to_save:
+        free_in_s = self._embedder.calls_free_in_s(unseen_s=_SAVE_EVERY_S)
+        if self._saving is None and (self._to_save or free_in_s > 2 * _SAVE_EVERY_S):
             self._being_saved = self._to_save.copy()
             self._saving = asyncio.get_running_loop().run_in_executor(
-                self._writing, self._checkpoint.record, self._being_saved
+                self._writing, self._record, self._being_saved, free_in_s
             )
+
+    def _record(self, entries: list[Done | Failed], free_in_s: float) -> None:
+        if entries:
+            self._checkpoint.record(entries)
+        self._note_pace(free_in_s)
+
+    def _note_pace(self, free_in_s: float) -> None:
+        if free_in_s > 0:
+            with suppress(
+                CheckpointError
+            ):  # the vectors count; who lacks this note is refused a call at worst
+                self._checkpoint.note_calls_free_at(time() + free_in_s)
+
+    async def _keep_to_the_rate_of_the_run_before(self) -> None:
+        """Wait as the run before would have waited: its calls still count in the service's window."""
+        free_at = await _in_thread(self._writing, self._checkpoint.calls_free_at)
+        self._embedder.hold_calls(max(0.0, min(free_at - time(), _LONGEST_PAUSE_S)))
+        await _in_thread(
+            self._writing, self._note_pace, self._embedder.calls_free_in_s(unseen_s=_SAVE_EVERY_S)
+        )
 
     async def _save(self) -> None:
         """Make all that is settled durable."""
