@@ -46,7 +46,10 @@ class Peer:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(json.dumps(case), file=self._process.stdin, flush=True)
-        result: dict[str, float] = json.loads(self._process.stdout.readline())
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"a client failed, in its words above: {self._process.args!r}")
+        result: dict[str, float] = json.loads(line)
         return result
 
     def end(self) -> None:
