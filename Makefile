@@ -1,9 +1,9 @@
-# `make demo` and `make test` set up all they need in .venv, once.
+# `make demo`, `make test` and `make bench` set up all they need in .venv, once.
 PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean
+.PHONY: help demo test bench lint format clean
 
 help:  ## Show these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -13,6 +13,9 @@ demo: .venv/.ready-demo  ## Run the main job on the local emulator; no account n
 
 test: lint  ## Check style and types, then run the tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: .venv/.ready-bench  ## Measure all of docs/performance.md anew; needs nginx
+	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
 
 lint: .venv/.ready-dev
 	$(BIN)/ruff check .
@@ -38,6 +41,10 @@ clean:  ## Remove the environment and what the demo made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all]'
 	@touch $@
 
+.venv/.ready-bench: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
 .venv/.ready-dev: pyproject.toml | .venv/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@touch $@ .venv/.ready-demo
+	@touch $@ .venv/.ready-demo .venv/.ready-bench

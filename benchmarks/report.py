@@ -1,0 +1,412 @@
+"""Makes the tables and plots of docs/performance.md from results.json, without measuring anything.
+
+python benchmarks/report.py
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from common import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+RESULTS = Path(__file__).with_name("results.json")
+PAGE = ROOT / "docs" / "performance.md"
+PLOTS = ROOT / "docs" / "performance"
+
+Results = dict[str, Any]
+Cases = list[dict[str, Any]]
+
+UNKNOWN = "not measured"
+MILLION = "1000000"
+LOADS = [(scheme, in_flight) for in_flight in (32, 256) for scheme in ("http", "https")]
+PEERS = {
+    "tutorial": "`requests.post`, 4 threads",
+    "httpx": "`httpx.AsyncClient`",
+    "httpx2": "`httpx2.AsyncClient`",
+    "aiohttp": "hand-written `aiohttp` loop",
+    "embed_images": "**`embed_images`**",
+    "stream_images": "**`stream_images`**",
+    "job": "**`EmbeddingJob`**",
+}
+OURS = ("embed_images", "stream_images")
+LIMITS = {"fixed": "fixed window", "sliding": "sliding window", "bucket": "bucket"}
+
+
+class Row(NamedTuple):
+    """A line of "What counts"."""
+
+    what: str
+    goal: str
+    figure: str = UNKNOWN
+    reached: bool | None = None
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]], *, text_columns: int = 1) -> str:
+    """Return a Markdown table whose first columns are text and whose others are numbers."""
+    head = list(head)
+    rules = ["---"] * text_columns + ["--:"] * (len(head) - text_columns)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rules, *rows))
+
+
+def span(values: list[float], form: str) -> str:
+    """Return the least and the greatest of some figures, or the one that they all are."""
+    least, most = form.format(min(values)), form.format(max(values))
+    return least if least == most else f"{least} to {most}"
+
+
+# -- what counts
+
+
+def ratio_row(
+    what: str, goal: float, figure: str, cases: Cases, peers: Iterable[str], *, at_most: bool = False
+) -> Row:
+    """Compare all of our ratios with a goal."""
+    told = f"{'≤' if at_most else '≥'} {goal:g} ×"
+    values = [case[figure] for case in cases if case["peer"] in peers and figure in case]
+    if not values:
+        return Row(what, told)
+    reached = max(values) <= goal if at_most else min(values) >= goal
+    return Row(what, told, span(values, "{:.2f}") + " ×", reached)
+
+
+def throughput_rows(results: Results) -> list[Row]:
+    """Tell of speed and CPU."""
+    cases: Cases = results.get("throughput", [])
+    return [
+        ratio_row(
+            "images a second, no rate limit, to the hand-written aiohttp loop's",
+            *(1.0, "images_per_s_to_aiohttp", cases, OURS),
+        ),
+        ratio_row("images a second to the tutorial's way", 8, "images_per_s_to_tutorial", cases, OURS),
+        ratio_row(
+            "CPU an image to the hand-written aiohttp loop's",
+            *(1.2, "cpu_us_to_aiohttp", cases, OURS),
+            at_most=True,
+        ),
+        ratio_row(
+            "a job's images a second to bare `stream_images`",
+            *(0.75, "images_per_s_to_stream_images", cases, ("job",)),
+        ),
+    ]
+
+
+def known_limits(results: Results) -> Cases:
+    """Return the pacing's cases with a known limit of some calls a second."""
+    return [case for case in pacing_cases(results) if case.get("mode") == "known" and case["rate"] >= 1]
+
+
+def pacing_cases(results: Results) -> Cases:
+    """Return the pacing's cases, however they are wrapped."""
+    found = results.get("pacing", [])
+    cases: Cases = found if isinstance(found, list) else [*found.get("cases", []), *found.get("changing", [])]
+    return cases
+
+
+def pacing_rows(results: Results) -> list[Row]:
+    """Tell of known limits."""
+    share = Row("share of a known limit used, steady state, worst of all rates and kinds of limit", "≥ 99 %")
+    refused = Row("calls answered 429, of all with a known limit", "< 0.05 %")
+    cases = known_limits(results)
+    if not cases:
+        return [share, refused]
+    least = min(case["share"] for case in cases)
+    of_all = sum(case["refused"] for case in cases) / sum(case["calls"] for case in cases)
+    return [
+        share._replace(figure=f"{100 * least:.2f} %", reached=least >= 0.99),
+        refused._replace(figure=f"{100 * of_all:.3f} %", reached=of_all < 0.0005),
+    ]
+
+
+def scale_row(results: Results, row: Row, figure: Callable[[Results], tuple[str, bool]]) -> Row:
+    """Tell of a million images, or of the most there were."""
+    sizes: Results = results.get("scale", {})
+    if MILLION in sizes:
+        try:
+            text, reached = figure(sizes[MILLION])
+        except KeyError:
+            return row
+        return row._replace(figure=text, reached=reached)
+    if not sizes:
+        return row
+    most = max(sizes, key=int)
+    try:
+        return row._replace(figure=f"{UNKNOWN}; of {int(most):,}: {figure(sizes[most])[0]}")
+    except KeyError:
+        return row
+
+
+def scale_rows(results: Results) -> list[Row]:
+    """Tell of a million images: memory, resumption, merge."""
+    flat_mb = 20
+
+    def memory(size: Results) -> tuple[str, bool]:
+        peak, growth = size["job"]["peak_mb"], size["job"]["later_growth_mb"]
+        text = f"{peak:,.0f} MB, {max(growth, 0):,.0f} MB of growth in the second half"
+        return text, peak < 400 and growth <= flat_mb
+
+    def first_call(size: Results) -> tuple[str, bool]:
+        return f"{size['resume']['first_call_s']:.1f} s", size["resume"]["first_call_s"] < 3
+
+    def merge_memory(size: Results) -> tuple[str, bool]:
+        return f"{size['merge']['peak_mb']:,.0f} MB", size["merge"]["peak_mb"] < 1500
+
+    def merge_time(size: Results) -> tuple[str, bool]:
+        return f"{size['merge']['times_the_copy']:.2f} ×", size["merge"]["times_the_copy"] <= 2
+
+    return [
+        scale_row(
+            results,
+            Row("peak memory of a job with 1,000,000 images", f"< 400 MB, flat (± {flat_mb} MB)"),
+            memory,
+        ),
+        scale_row(results, Row("first call of a job with 1,000,000 images done", "< 3 s"), first_call),
+        scale_row(results, Row("peak memory of a merge of 1,000,000 vectors", "< 1,500 MB"), merge_memory),
+        scale_row(
+            results, Row("time of that merge to copying the vectors Parquet to Parquet", "≤ 2 ×"), merge_time
+        ),
+    ]
+
+
+def stall_row(results: Results) -> Row:
+    """Tell how long others wait."""
+    row = Row("largest stall of the loop that a job runs in", "< 20 ms")
+    phases = {phase["phase"]: phase["max_ms"] for phase in results.get("stall", [])}
+    if not phases:
+        return row
+    by_itself = phases.pop("no job")
+    longest = max(phases.values())
+    figure = f"{longest:.1f} ms; with no job {by_itself:.1f} ms"
+    return row._replace(figure=figure, reached=longest < 20)
+
+
+def disk_row(results: Results) -> Row:
+    """Tell of bytes a vector."""
+    row = Row("bytes a vector on disk, 120 real ones", "≤ 1,950, bit-exact")
+    for case in results.get("disk", []):
+        if case["vectors"] == "real":
+            figure = f"{case['bytes_a_vector']:,.0f}, {'' if case['bit_exact'] else 'not '}bit-exact"
+            return row._replace(figure=figure, reached=case["bytes_a_vector"] <= 1950 and case["bit_exact"])
+    return row
+
+
+def import_row(results: Results) -> Row:
+    """Tell of the face's import."""
+    row = Row("`import semart_vectors` to `import httpx, numpy`", "≤ 1.3 ×")
+    for case in results.get("imports", []):
+        if case["statement"] == "import semart_vectors":
+            return row._replace(figure=f"{case['ratio']:.2f} ×", reached=case["ratio"] <= 1.3)
+    return row
+
+
+def what_counts(results: Results) -> str:
+    """Return each goal with its figure."""
+    rows = [
+        *throughput_rows(results),
+        *pacing_rows(results),
+        *scale_rows(results),
+        stall_row(results),
+        disk_row(results),
+        import_row(results),
+    ]
+    words = {True: "yes", False: "**no**", None: "–"}
+    return table(
+        ("what", "goal", "measured", "reached"),
+        ((row.what, row.goal, row.figure, words[row.reached]) for row in rows),
+        text_columns=4,
+    )
+
+
+# -- the other tables
+
+
+def peers_table(source: str, form: Callable[[dict[str, Any]], str]) -> Callable[[Results], str]:
+    """Return a maker of a table with a line for each peer and a column for each load."""
+
+    def make(results: Results) -> str:
+        cells = {
+            (case["peer"], case["scheme"], case["in_flight"]): form(case)
+            for case in results.get("throughput", [])
+            if case["input"] == source
+        }
+        if not cells:
+            return UNKNOWN
+        return table(
+            ("client", *(f"{scheme}, {in_flight}" for scheme, in_flight in LOADS)),
+            (
+                (name, *(cells.get((peer, *load), "–") for load in LOADS))
+                for peer, name in PEERS.items()
+                if any(key[0] == peer for key in cells)
+            ),
+        )
+
+    return make
+
+
+def speed(case: dict[str, Any]) -> str:
+    """Return a cell of images a second."""
+    return f"{case['images_per_s']:,.0f} ({case['images_per_s_to_aiohttp']:.2f} ×)"
+
+
+def cpu(case: dict[str, Any]) -> str:
+    """Return a cell of CPU an image."""
+    return f"{case['cpu_us']:,.0f} ({case['cpu_us_to_aiohttp']:.2f} ×)"
+
+
+def pacing_table(results: Results) -> str:
+    """Return the share of each limit that was used, and what was refused."""
+    cases = {
+        (case["mode"], case["rate"], case["kind"]): case
+        for case in pacing_cases(results)
+        if case.get("share") is not None
+    }
+    if not cases:
+        return UNKNOWN
+
+    def cell(mode: str, rate: float, kind: str) -> str:
+        case = cases.get((mode, rate, kind))
+        return f"{100 * case['share']:.1f} %, {case['refused']} of {case['calls']:,}" if case else "–"
+
+    shown = table(
+        ("limit, a second", *LIMITS.values()),
+        (
+            (
+                f"{rate:g}, {'stated' if mode == 'known' else 'to be found'}",
+                *(cell(mode, rate, kind) for kind in LIMITS),
+            )
+            for mode, rate in dict.fromkeys((mode, rate) for mode, rate, _ in cases)
+        ),
+    )
+    shown += "\n\n![Share of each stated limit that is used](performance/pacing.svg)"
+    if any(case.get("series") for case in pacing_cases(results)):
+        shown += "\n\n![A limit that changes while calls are made](performance/changing.svg)"
+    return shown
+
+
+def scale_table(results: Results) -> str:
+    """Return how each step grows with the number of images."""
+    sizes: Results = results.get("scale", {})
+    if not sizes:
+        return UNKNOWN
+    columns: dict[str, Callable[[Results], str]] = {
+        "images a second": lambda size: f"{size['job']['images_per_s']:,.0f}",
+        "peak, MB": lambda size: f"{size['job']['peak_mb']:,.0f}",
+        "resumed: first call, s": lambda size: f"{size['resume']['first_call_s']:.2f}",
+        "status, s": lambda size: f"{size['status']['seconds']:.2f}",
+        "merge, s": lambda size: f"{size['merge']['seconds']:.1f}",
+        "to a copy": lambda size: f"{size['merge']['times_the_copy']:.2f} ×",
+        "merge's peak, MB": lambda size: f"{size['merge']['peak_mb']:,.0f}",
+        "bytes a vector": lambda size: f"{size['job']['bytes_a_vector']:,.0f}",
+    }
+
+    def cell(figure: Callable[[Results], str], size: Results) -> str:
+        try:
+            return figure(size)
+        except KeyError:
+            return UNKNOWN
+
+    shown = table(
+        ("images", *columns),
+        (
+            (f"{int(count):,}", *(cell(figure, sizes[count]) for figure in columns.values()))
+            for count in sorted(sizes, key=int)
+        ),
+    )
+    return f"{shown}\n\n![Memory and time by the number of images](performance/scale.svg)"
+
+
+def stall_table(results: Results) -> str:
+    """Return how late a task of the same loop wakes."""
+    phases: Cases = results.get("stall", [])
+    if not phases:
+        return UNKNOWN
+    return table(
+        ("meanwhile", "largest stall, ms", "99.9 % below, ms", "images", "parts written"),
+        (
+            (
+                *(phase["phase"], f"{phase['max_ms']:.1f}", f"{phase['p999_ms']:.1f}"),
+                *(f"{phase['images']:,}", str(phase["parts"])),
+            )
+            for phase in phases
+        ),
+    )
+
+
+def disk_table(results: Results) -> str:
+    """Return bytes a vector."""
+    rows = [
+        (
+            *(case["vectors"], f"{case['count']:,}", f"{case['bytes_a_vector']:,.0f}"),
+            "yes" if case["bit_exact"] else "**no**",
+        )
+        for case in results.get("disk", [])
+    ]
+    if not any(row[0] == "real" for row in rows):
+        rows.append(("real", "–", "not measured: data absent", "–"))
+    return table(("vectors", "how many", "bytes each", "bit-exact"), rows)
+
+
+def imports_table(results: Results) -> str:
+    """Return what imports cost."""
+    cases: Cases = results.get("imports", [])
+    if not cases:
+        return UNKNOWN
+    return table(
+        ("statement", "ms", "ratio"),
+        ((f"`{case['statement']}`", f"{case['ms']:.0f}", f"{case['ratio']:.2f} ×") for case in cases),
+    )
+
+
+def machine_table(results: Results) -> str:
+    """Return what the figures were taken on."""
+    facts = results.get("machine")
+    if not facts:
+        return UNKNOWN
+    libraries = ", ".join(f"{name} {number}" for name, number in facts["libraries"].items())
+    return table(
+        ("cores", "system", "Python", "libraries"),
+        [(str(facts["cores"]), facts["system"], facts["python"], libraries)],
+        text_columns=4,
+    )
+
+
+TABLES: dict[str, Callable[[Results], str]] = {
+    "what-counts": what_counts,
+    "machine": machine_table,
+    "speed-from-memory": peers_table("bytes", speed),
+    "cpu-from-memory": peers_table("bytes", cpu),
+    "speed-from-disk": peers_table("paths", speed),
+    "cpu-from-disk": peers_table("paths", cpu),
+    "pacing": pacing_table,
+    "stall": stall_table,
+    "scale": scale_table,
+    "disk": disk_table,
+    "imports": imports_table,
+}
+
+
+def filled(page: str, results: Results) -> str:
+    """Return a page with what stands between its markers made anew."""
+
+    def fill(match: re.Match[str]) -> str:
+        return f"<!-- table:{match[1]} -->\n{TABLES[match[1]](results)}\n<!-- end -->"
+
+    return re.sub(r"<!-- table:([\w-]+) -->\n.*?<!-- end -->", fill, page, flags=re.DOTALL)
+
+
+def main() -> None:
+    """Make the page's tables and plots."""
+    from plots import draw_all  # noqa: PLC0415 - the tables alone need no matplotlib
+
+    results = json.loads(RESULTS.read_text())
+    PAGE.write_text(filled(PAGE.read_text(), results))
+    draw_all(results, PLOTS)
+
+
+if __name__ == "__main__":
+    main()
