@@ -546,15 +546,17 @@ async def test_a_job_that_is_killed_has_left_its_pace_behind(tmp_path: Path) -> 
     step_s = 0.4
     make_images(tmp_path / "images", 4)
     checkpoint = Checkpoint(tmp_path / "ck", model_version="2023-04-15")
-    async with FakeService() as service:
-        async with AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=1 / step_s) as embedder:
-            job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck")
-            async with asyncio.TaskGroup() as group:
-                group.create_task(job.run())
-                for number in range(1, 5):
-                    await service.calls_reach(number)
-                    free_at = await asyncio.to_thread(checkpoint.calls_free_at)
-                    assert time.time() + 0.75 * step_s < free_at < time.time() + 3 * step_s
+    async with (
+        FakeService() as service,
+        AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=1 / step_s) as embedder,
+        asyncio.TaskGroup() as group,
+    ):
+        job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck")
+        group.create_task(job.run())
+        for number in range(1, 5):
+            await service.calls_reach(number)
+            free_at = await asyncio.to_thread(checkpoint.calls_free_at)
+            assert time.time() + 0.75 * step_s < free_at < time.time() + 3 * step_s
 
 
 @pytest.mark.parametrize(
