@@ -221,6 +221,23 @@ def test_who_is_cancelled_when_let_through_hands_on_the_slot() -> None:
     assert run_virtual(story(), lateness=lambda: 0.001) == pytest.approx(1.11, abs=0.01)
 
 
+def test_no_slot_is_handed_on_into_a_pause() -> None:
+    """Cancelled at the last moment, and a 429 came in the same turn of the loop: all wait."""
+
+    async def story() -> float:
+        gate, loop = Gate(1), asyncio.get_running_loop()
+        await gate.pass_through()
+        async with asyncio.TaskGroup() as group:
+            first, second = (group.create_task(gate.pass_through()) for _ in range(2))
+            await asyncio.sleep(0)
+            let_through_at = loop.time() + gate.free_in_s() + 1e-6
+            loop.call_at(let_through_at, first.cancel)
+            loop.call_at(let_through_at, gate.pause, 30)
+        return second.result()
+
+    assert run_virtual(story(), lateness=lambda: 0.001) > 30
+
+
 def test_all_may_be_cancelled() -> None:
     """The gate serves whoever comes next."""
 

@@ -70,7 +70,7 @@ class Gate:
             if turn.cancelled():
                 with suppress(ValueError):
                     self._waiting.remove(turn)
-            else:  # let through, and cancelled before it went
+            elif turn.result() > self._paused_at:  # let through, and cancelled before it went
                 self._next_waiter(turn.result())
             raise
 
