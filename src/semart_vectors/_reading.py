@@ -7,6 +7,7 @@ ten. A disk so slow that reading outlasts the visit is asked by several threads 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,11 +26,17 @@ _VISIT_S = 0.004
 
 _MOST_A_VISIT = 32
 
-_PATIENCE_S = 0.002
+_PATIENCE_S = 0.008
 """How long the loop stands still for a visit, as long as visits are over by then.
 
 To read a file that the machine has in memory takes ten microseconds. While the loop is at work too it takes
 ten times that, of both threads' time: at each system call they take the interpreter from each other."""
+
+_IMPATIENCE_S = 0.01
+"""For how long it stands still no more when a visit came late; four times as long after each further one, so
+that a slow disk costs the loop a hundredth of its time."""
+
+_MOST_IMPATIENT = 3
 
 
 class _Visit(Generic[ItemT, ResultT]):
@@ -57,7 +64,7 @@ class Reader(Generic[ItemT, ResultT]):
         self._finished: SimpleQueue[_Visit[ItemT, ResultT]] = SimpleQueue()
         self._read_s = _VISIT_S  # what reading an item took of late
         self._late_in_a_row = 0
-        self._visits_until_patient = 0
+        self._impatient_until = -math.inf
 
     async def read(self, item: ItemT) -> ResultT:
         """Return ``read(item)``, or raise what it raises."""
@@ -92,16 +99,16 @@ class Reader(Generic[ItemT, ResultT]):
                 self._be_patient()
 
     def _be_patient(self) -> None:
-        """Wait for a visit, unless those before came late: the more of them, the longer not."""
-        if self._visits_until_patient:
-            self._visits_until_patient -= 1
+        """Wait for a visit, unless those before came late."""
+        clock = asyncio.get_running_loop().time
+        if clock() < self._impatient_until:
             return
         with suppress(Empty):
             self._take(self._finished.get(timeout=_PATIENCE_S))
             self._late_in_a_row = 0
             return
-        self._late_in_a_row += 1
-        self._visits_until_patient = 4 ** min(self._late_in_a_row, 3)
+        self._impatient_until = clock() + _IMPATIENCE_S * 4**self._late_in_a_row
+        self._late_in_a_row = min(self._late_in_a_row + 1, _MOST_IMPATIENT)
 
     def _visit(self, visit: _Visit[ItemT, ResultT], loop: asyncio.AbstractEventLoop) -> None:
         began_at = perf_counter()

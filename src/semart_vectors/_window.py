@@ -207,27 +207,88 @@ class OutcomeStream(Generic[OutcomeT]):
         self._news.set()
 
 
+class Chunked(Generic[ItemT]):
+    """Items that come many at a time; a stream takes them so, and anybody else one by one."""
+
+    def __init__(self, chunks: AsyncIterator[list[ItemT]]) -> None:
+        self.chunks = chunks
+        self._items: deque[ItemT] = deque()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ItemT:
+        while not self._items:
+            self._items.extend(await anext(self.chunks))
+        return self._items.popleft()
+
+
 class _Source:
-    """Either kind of iterable, to be advanced by many workers."""
+    """Any kind of iterable, to be advanced by many workers."""
 
     def __init__(self, items: Iterable[Any] | AsyncIterable[Any]) -> None:
         check_many(items)
         self.ready: Iterator[Any] | None = None
         """What is advanced without waiting, and so by anybody at any time."""
-        if isinstance(items, AsyncIterable):
-            self._coming: AsyncIterator[Any] = aiter(items)
+        self._coming: AsyncIterator[Any] | None = None
+        self._is_chunked = isinstance(items, Chunked)
+        if isinstance(items, Chunked):
+            self._coming = items.chunks
+        elif isinstance(items, AsyncIterable):
+            self._coming = aiter(items)
         else:
             self.ready = iter(items)
-        self._turn = asyncio.Lock()  # an async generator cannot be advanced by two at once
+        self._items: deque[Any] = deque()
+        self._is_advanced = False  # by one at a time: an async generator bears no more
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def next(self) -> Any:
         """Wait for the next item; `_END` when there is none."""
-        async with self._turn:
-            return await anext(self._coming, _END)
+        while not self._items:
+            if self._coming is None:
+                return _END
+            if self._is_advanced:
+                await self._wait()
+            else:
+                await self._advance(self._coming)
+        return self._items.popleft()
+
+    async def _advance(self, coming: AsyncIterator[Any]) -> None:
+        self._is_advanced = True
+        try:
+            item = await anext(coming, _END)
+            if item is _END:
+                self._coming = None
+            elif self._is_chunked:
+                self._items.extend(item)
+            else:
+                self._items.append(item)
+        finally:
+            self._is_advanced = False
+            # All who find an item, at once: a lock would let them in one by one, each in a turn of its own of
+            # the loop. Who is here takes one first, so that the last of them finds none, and advances.
+            self._wake(len(self._waiting) if self._coming is None else len(self._items))
+
+    async def _wait(self) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._wake(1)  # another shall have what this one does not take
+            raise
+
+    def _wake(self, count: int) -> None:
+        while count and self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                count -= 1
 
     async def aclose(self) -> None:
         """Close an async generator."""
-        if self.ready is None and hasattr(self._coming, "aclose"):
+        if self._coming is not None and hasattr(self._coming, "aclose"):
             await self._coming.aclose()
 
 

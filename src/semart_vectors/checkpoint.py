@@ -126,7 +126,7 @@ class CheckpointStatus:
 class Checkpoint:
     """The one writer of a checkpoint directory; not for use by two threads at a time.
 
-    The look-ups (`done`, `done_before`, `failure`, `knows_content`) may be called by any thread at any time.
+    The look-ups (`done`, `done_before`, `failure`, `know_contents`) may be called by any thread at any time.
     Each asks the dictionaries first and the indexes, whose additions are one exchange, then; the writer fills
     an index before it puts an empty dictionary in a full one's place. So what is done is seen in one of the
     two at every moment, and of two records of an image no look-up sees the older once it saw the newer.
@@ -244,15 +244,17 @@ class Checkpoint:
         """Return why an image failed, if that is the last that was heard of it."""
         return self._failed.get(image_file)
 
-    def knows_content(self, content_sha256: bytes) -> bool:
-        """Whether this very content has its vector, under any name that an image has or had in this run.
+    def know_contents(self, contents_sha256: list[bytes]) -> list[bool]:
+        """Say of each content whether it has its vector, under any name that an image has or had in this run.
 
         It is `vector_with_content` that makes sure.
         """
-        return (
-            content_sha256 in self._unpublished_by_content
-            or self._contents.get(content_key(content_sha256)) is not None
-        )
+        unpublished = self._unpublished_by_content
+        found, _ = self._contents.find(content_keys(b"".join(contents_sha256)))
+        return [
+            known or content in unpublished
+            for known, content in zip(found.tolist(), contents_sha256, strict=True)
+        ]
 
     def vector_with_content(self, content_sha256: bytes) -> Vector | None:
         """Find the vector of this very content, under whatever name it was embedded, if it was.

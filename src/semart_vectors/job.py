@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from collections import deque
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, assert_never
 from semart_vectors._reading import Reader
 from semart_vectors._search import Found, Search
 from semart_vectors._service import MODEL_VERSION
-from semart_vectors._window import OutcomeStream, Worker
+from semart_vectors._window import Chunked, OutcomeStream, Worker
 from semart_vectors.checkpoint import Checkpoint, Done, Failed
 from semart_vectors.errors import CheckpointError, ItemError, RetriesExhaustedError, UnreadableImageError
 from semart_vectors.images import LoadedImage, load_file
@@ -40,8 +41,8 @@ _READERS = 16
 _MOST_UNSAVED = 8192
 """Outcomes that may wait to be recorded, 32 MB of vectors: a disk that is slower holds up the calls."""
 
-_CHUNK = 16
-"""Images that are read at a time, in one visit to a thread."""
+_CHUNK_BYTES, _MOST_A_CHUNK = 1 << 20, 16
+"""Images that are read in one go, as long as they are so small: large ones would take too much memory."""
 
 _LONGEST_PAUSE_S = 120.0
 """A service asks for no longer one; a clock that was set back is believed so far and no further."""
@@ -211,6 +212,8 @@ class _Run:
         self._bar = ProgressBar(None, shown=False)
         self._expected: int | None = None
         self._noted: int | None = None
+        self._chunk_size = 1
+        self._is_looking_for_changed = False
         self._under_way: dict[bytes, _Image] = {}
         self._to_save: list[Done | Failed] = []
         self._being_saved: list[Done | Failed] = []
@@ -270,7 +273,7 @@ class _Run:
             async with (
                 aclosing(self._pending()) as pending,
                 OutcomeStream(pending, self._load, width=_READERS) as images,
-                embedder.stream_images(self._unpaid(images)) as outcomes,
+                embedder.stream_images(Chunked(self._unpaid(images))) as outcomes,
             ):
                 try:
                     await self._collect(outcomes)
@@ -300,13 +303,15 @@ class _Run:
             for search in (self._search.new(), self._search.changed()):
                 while (found := await _in_thread(self._searching, next, search, None)) is not None:
                     self._add(found)
-                    for start in range(0, len(found.names), _CHUNK):
-                        yield found.names[start : start + _CHUNK]
+                    names = deque(found.names)
+                    while names:
+                        yield [names.popleft() for _ in range(min(self._chunk_size, len(names)))]
                         if counting is None and self._expected is None:  # once the first are on their way
                             counting = self._searching.submit(self._search.count)
                     if counting is not None and counting.done() and self._expected is None:
                         await self._expect(counting.result())
                 await self._expect(self.total)
+                self._is_looking_for_changed = True
         finally:
             self._search.stop_counting()
 
@@ -324,7 +329,10 @@ class _Run:
         self._bar.skipped(found.already_done + found.failed)
 
     async def _load(self, names: list[str], _: Worker) -> list[tuple[_Image, bytes] | Failed]:
-        return await self._reader.read(names)
+        chunk = await self._reader.read(names)
+        size = sum(0 if isinstance(read, Failed) else len(read[1]) for read in chunk)
+        self._chunk_size = min(_MOST_A_CHUNK, max(1, _CHUNK_BYTES * len(chunk) // max(1, size)))
+        return chunk
 
     def _read_all(self, names: list[str]) -> list[tuple[_Image, bytes] | Failed]:
         return [self._read(name) for name in names]
@@ -350,36 +358,57 @@ class _Run:
 
     async def _unpaid(
         self, chunks: AsyncIterable[list[tuple[_Image, bytes] | Failed]]
-    ) -> AsyncIterator[LoadedImage]:
+    ) -> AsyncIterator[list[LoadedImage]]:
         """Let those images pass whose content was never paid for, and settle the others here."""
         async for chunk in chunks:
-            for read in chunk:
-                if isinstance(read, Failed):
-                    self._settle_unread(read)
-                elif await self._is_unpaid(read[0]):
-                    yield LoadedImage(*read)
+            read: list[tuple[_Image, bytes]] = []
+            for each in chunk:
+                if isinstance(each, Failed):
+                    self._settle_unread(each)
+                elif not self._is_as_before(each[0]):
+                    read.append(each)
+            # Nothing is awaited between asking the checkpoint and acting on its answer: it learns meanwhile.
+            known = self._checkpoint.know_contents([image.content_sha256 for image, _ in read])
+            unpaid = [
+                LoadedImage(image, data)
+                for (image, data), is_known in zip(read, known, strict=True)
+                if not is_known and self._is_first_of_its_content(image)
+            ]
+            for (image, data), is_known in zip(read, known, strict=True):
+                if is_known and not await self._settle_known(image) and self._is_first_of_its_content(image):
+                    unpaid.append(LoadedImage(image, data))
+            yield unpaid
 
-    async def _is_unpaid(self, image: _Image) -> bool:
+    def _is_as_before(self, image: _Image) -> bool:
+        """Settle an image whose file was touched or copied, but holds what it held."""
+        if not self._is_looking_for_changed:
+            return False
         before = self._checkpoint.done(image.image_file)
-        if before is not None and before.holds(image.content_sha256):
-            self.already_done += 1  # the file was touched or copied, but holds what it held
-            self._bar.skipped(1)
-        elif (first := self._under_way.get(image.content_sha256)) is not None:
+        if before is None or not before.holds(image.content_sha256):
+            return False
+        self.already_done += 1
+        self._bar.skipped(1)
+        return True
+
+    def _is_first_of_its_content(self, image: _Image) -> bool:
+        """Settle an image whose content is on its way under another name, or came in just now."""
+        if (first := self._under_way.get(image.content_sha256)) is not None:
             first.twins.append(image)
-        elif (vector := await self._paid_for(image.content_sha256)) is not None:
+        elif (vector := self._not_saved_yet.get(image.content_sha256)) is not None:
             self._settle(_done(image, vector))
         else:
             self._under_way[image.content_sha256] = image
             return True
         return False
 
-    async def _paid_for(self, content_sha256: bytes) -> Vector | None:
-        if (vector := self._not_saved_yet.get(content_sha256)) is not None:
-            return vector
-        if not self._checkpoint.knows_content(content_sha256):
-            return None
+    async def _settle_known(self, image: _Image) -> bool:
+        """Settle an image whose content the checkpoint has the vector of."""
         # Found and read in one visit to the thread that records: a name may get another vector in between.
-        return await _in_thread(self._writing, self._checkpoint.vector_with_content, content_sha256)
+        find = self._checkpoint.vector_with_content
+        vector = await _in_thread(self._writing, find, image.content_sha256)
+        if vector is not None:
+            self._settle(_done(image, vector))
+        return vector is not None
 
     async def _collect(self, outcomes: OutcomeStream[Outcome]) -> None:
         """Take outcomes until there are no more, and have them saved several times a second meanwhile."""
