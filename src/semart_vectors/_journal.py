@@ -138,6 +138,6 @@ def _decode(data: bytes, start: int) -> tuple[Record | None, int]:
 
 
 def _checksum(fields: bytes, blob: bytes) -> int:
-    # CRC-32 notices every burst of up to 32 bits, and lets one of four billion other changes pass; a digest that
-    # lets none pass takes six times as long, holding the interpreter.
+    # It notices every burst of up to 32 bits, and lets one of four billion other changes pass. A digest
+    # that lets none pass takes six times as long, holding the interpreter.
     return zlib.crc32(blob, zlib.crc32(fields, zlib.crc32(struct.pack("<II", len(fields), len(blob)))))

@@ -41,7 +41,7 @@ _READERS = 16
 _MOST_UNSAVED = 8192
 """Outcomes that may wait to be recorded, 32 MB of vectors: a disk that is slower holds up the calls."""
 
-_CHUNK_BYTES, _MOST_A_CHUNK = 1 << 20, 16
+_CHUNK_BYTES, _MOST_A_CHUNK = 1 << 20, 8
 """Images that are read in one go, as long as they are so small: large ones would take too much memory."""
 
 _LONGEST_PAUSE_S = 120.0
