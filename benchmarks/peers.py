@@ -260,16 +260,16 @@ def trust(ca_file: str) -> None:
     ssl.create_default_context = make_trusting
 
 
-def main(name: str, ca_file: str) -> None:
-    """Measure one case after the other."""
+def serve(peer: Callable[[Case, Feed], Awaitable[dict[str, float]]], ca_file: str) -> None:
+    """Measure one case after the other, as they are asked for."""
     trust(ca_file)
     for line in sys.stdin:
         case = Case(**json.loads(line))
         paths = sorted(Path(case.folder).iterdir())[:500]
         images: list[Image] = [path.read_bytes() if case.input == "bytes" else str(path) for path in paths]
         feed = Feed(images, case)
-        print(json.dumps(asyncio.run(PEERS[name](case, feed))), flush=True)  # type: ignore[arg-type] # coroutines, all
+        print(json.dumps(asyncio.run(peer(case, feed))), flush=True)  # type: ignore[arg-type] # coroutines, all
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    serve(PEERS[sys.argv[1]], sys.argv[2])

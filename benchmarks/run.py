@@ -39,6 +39,7 @@ STEPS = {
     "disk": Step(60),
     "stall": Step(90),
     "throughput": Step(500),
+    "transports": Step(150),
     "pacing": Step(
         1000,
         usual=("known", "changing"),

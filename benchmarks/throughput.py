@@ -24,6 +24,7 @@ from nginx import Nginx, nginx
 
 IN_MEMORY = ("tutorial", "httpx", "httpx2", "aiohttp", "embed_images", "stream_images")
 FROM_DISK = ("tutorial", "aiohttp", "embed_images", "stream_images", "job")
+PEERS = Path(__file__).with_name("peers.py")
 BASES = ("tutorial", "aiohttp", "stream_images")
 """What the others are compared with."""
 
@@ -31,10 +32,10 @@ BASES = ("tutorial", "aiohttp", "stream_images")
 class Peer:
     """A process that measures one client."""
 
-    def __init__(self, name: str, service: Nginx) -> None:
+    def __init__(self, name: str, service: Nginx, *, script: Path = PEERS) -> None:
         trusting = {"SSL_CERT_FILE": str(service.ca_file), "REQUESTS_CA_BUNDLE": str(service.ca_file)}
         self._process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("peers.py"), name, service.ca_file],
+            [sys.executable, script, name, service.ca_file],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -33,7 +33,7 @@ def test_no_window_holds_more_than_the_limit(limit: int, late_s: list[float], sp
     for _ in range(spared):
         pace.spare_more()
     times = sent(pace, late_s=late_s)
-    assert all(later - first > 1.0042 for first, later in zip(times, times[limit:], strict=False))
+    assert all(later - first > 1.0058 for first, later in zip(times, times[limit:], strict=False))
 
 
 @settings(deadline=None)
@@ -42,7 +42,7 @@ def test_calls_that_are_a_little_late_cost_nothing(limit: int) -> None:
     """Timers are late by a millisecond or two, and the limit is used to 99 %."""
     pace = Pace(limit)
     times = sent(pace, late_s=[0.002] * 4 * limit)
-    assert times[-1] - times[-1 - limit] == pytest.approx(1.0065)
+    assert times[-1] - times[-1 - limit] == pytest.approx(1.009)
 
 
 @pytest.mark.parametrize("limit", [10, 300])
@@ -53,7 +53,7 @@ def test_a_loop_that_stood_still_costs_nothing(limit: int) -> None:
     late_s[4 * limit] = 0.245
     times = sent(pace, late_s=late_s)
     assert times[4 * limit] - times[4 * limit - 1] > 0.245
-    assert times[-1] - times[4 * limit - 1] == pytest.approx(10 * 1.0065, abs=2e-3)
+    assert times[-1] - times[4 * limit - 1] == pytest.approx(10 * 1.009, abs=2e-3)
 
 
 def test_what_is_later_is_lost() -> None:
@@ -73,15 +73,15 @@ def test_the_first_two_seconds_are_softer_and_those_after_idleness(limit: int) -
         times = sent(pace, start_s=start_s, late_s=[0.0] * 4 * limit)
         steps = [(later - first) * limit for first, later in pairwise(times)]
         soft = sum(time < start_s + 2 for time in times)
-        assert steps[:soft] == pytest.approx([1.10715] * soft)
-        assert steps[soft:] == pytest.approx([1.0065] * (len(steps) - soft))
+        assert steps[:soft] == pytest.approx([1.1099] * soft)
+        assert steps[soft:] == pytest.approx([1.009] * (len(steps) - soft))
 
 
 def test_slow_steps_are_no_idleness() -> None:
     """At one call in ten seconds connections are opened anew each time, and nobody catches up."""
     pace = Pace(0.1)
     times = sent(pace, late_s=[0.0] * 5)
-    assert times[-1] - times[-2] == pytest.approx(10.065)
+    assert times[-1] - times[-2] == pytest.approx(10.09)
 
 
 def test_a_hold_is_never_shortened() -> None:
@@ -98,12 +98,12 @@ def test_refusals_lengthen_the_steps_for_some_minutes() -> None:
     """Up to a twentieth, so that a wrong limit is still the user's to mend."""
     pace = Pace(10)
     pace.spare_more()
-    assert pace.step_s == pytest.approx(0.1013)
+    assert pace.step_s == pytest.approx(0.1018)
     for _ in range(9):
         pace.spare_more()
     assert pace.step_s == pytest.approx(0.105)
     sent(pace, late_s=[0.0] * 6000)
-    assert pace.step_s == pytest.approx(0.10065, abs=1e-5)
+    assert pace.step_s == pytest.approx(0.1009, abs=1e-5)
 
 
 def test_no_limit_has_no_steps_but_holds() -> None:

@@ -65,6 +65,7 @@ class Reader(Generic[ItemT, ResultT]):
         self._read_s = _VISIT_S  # what reading an item took of late
         self._late_in_a_row = 0
         self._impatient_until = -math.inf
+        self._is_waiting = False
 
     async def read(self, item: ItemT) -> ResultT:
         """Return ``read(item)``, or raise what it raises."""
@@ -104,12 +105,16 @@ class Reader(Generic[ItemT, ResultT]):
         """Wait for a visit, unless those before came late."""
         if clock() < self._impatient_until:
             return
+        self._is_waiting = True
         try:
             self._take(self._finished.get(timeout=max(0.0, until - clock())))
             self._late_in_a_row = 0
         except Empty:
             self._impatient_until = clock() + _IMPATIENCE_S * 4**self._late_in_a_row
             self._late_in_a_row = min(self._late_in_a_row + 1, _MOST_IMPATIENT)
+        finally:
+            self._is_waiting = False
+        self._take_finished()  # also what came when nobody waited any more, and its thread thought so
 
     def _visit(self, visit: _Visit[ItemT, ResultT], loop: asyncio.AbstractEventLoop) -> None:
         began_at = perf_counter()
@@ -120,14 +125,18 @@ class Reader(Generic[ItemT, ResultT]):
                 visit.results.append(error)
         visit.took_s = perf_counter() - began_at
         self._finished.put(visit)
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(self._receive)
+        if not self._is_waiting:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(self._receive)
 
     def _receive(self) -> None:
+        self._take_finished()
+        self._send()
+
+    def _take_finished(self) -> None:
         with suppress(Empty):
             while True:
                 self._take(self._finished.get_nowait())
-        self._send()
 
     def _take(self, visit: _Visit[ItemT, ResultT]) -> None:
         self._under_way.remove(visit)

@@ -271,7 +271,10 @@ class AsyncVisionEmbedder:
 
         async def work(numbered: tuple[int, ImageSource], worker: Worker) -> tuple[int, Outcome]:
             number, image = numbered
-            return number, await self._outcome(image, worker)
+            try:
+                return number, await self._embed_image(image, worker)
+            except ItemError as error:
+                return number, _failure(image, error)
 
         def batch() -> EmbeddingBatch:
             return EmbeddingBatch.from_outcomes([outcomes[number] for number in sorted(outcomes)])
@@ -331,8 +334,7 @@ class AsyncVisionEmbedder:
         try:
             return await self._embed_image(image, worker)
         except ItemError as error:
-            _forget_frames(error)
-            return EmbeddingFailure(image.source if isinstance(image, LoadedImage) else image, error)
+            return _failure(image, error)
 
     async def _embed_image(self, image: ImageSource | LoadedImage, worker: Worker) -> Embedding:
         match image:
@@ -437,6 +439,11 @@ class AsyncVisionEmbedder:
         headers = {name.lower(): value.replace(self._key, "***") for name, value in answer.headers.items()}
         headers.setdefault("date", formatdate(usegmt=True))  # what a `Retry-After` date is measured against
         return ServiceAnswer(answer.status, headers, body)
+
+
+def _failure(image: ImageSource | LoadedImage, error: ItemError) -> EmbeddingFailure:
+    _forget_frames(error)
+    return EmbeddingFailure(image.source if isinstance(image, LoadedImage) else image, error)
 
 
 def _forget_frames(error: BaseException | None) -> None:

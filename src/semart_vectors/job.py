@@ -10,16 +10,18 @@ import asyncio
 import hashlib
 import logging
 from collections import deque
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import AsyncExitStack, aclosing, suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic, time
+from time import monotonic
 from typing import TYPE_CHECKING, Protocol, TypeVar, assert_never
 
 from semart_vectors._reading import Reader
+from semart_vectors._recording import SAVE_EVERY_S, Paced, Recorder
 from semart_vectors._search import Found, Search
 from semart_vectors._service import MODEL_VERSION
+from semart_vectors._threads import in_thread
 from semart_vectors._window import Chunked, OutcomeStream, Worker
 from semart_vectors.checkpoint import Checkpoint, Done, Failed
 from semart_vectors.errors import CheckpointError, ItemError, RetriesExhaustedError, UnreadableImageError
@@ -29,7 +31,7 @@ from semart_vectors.records import Embedding, EmbeddingFailure, JobReport, Outco
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 
 ResultT = TypeVar("ResultT")
 
@@ -38,32 +40,17 @@ _logger = logging.getLogger("semart_vectors")
 _READERS = 16
 """Threads that read ahead, while others are under way, so that a slow disk is hidden."""
 
-_MOST_UNSAVED = 8192
-"""Outcomes that may wait to be recorded, 32 MB of vectors: a disk that is slower holds up the calls."""
-
 _CHUNK_BYTES, _MOST_A_CHUNK = 1 << 20, 8
 """Images that are read in one go, as long as they are so small: large ones would take too much memory."""
 
-_LONGEST_PAUSE_S = 120.0
-"""A service asks for no longer one; a clock that was set back is believed so far and no further."""
 
-_SAVE_EVERY_S = 0.1
-"""Outcomes wait no longer, and for one write, until they are durable: 0.25 s are promised."""
-
-
-class Embedder(Protocol):
+class Embedder(Paced, Protocol):
     """What a job needs of an embedder."""
 
     model_version: str
 
     def stream_images(self, images: AsyncIterable[LoadedImage], /) -> OutcomeStream[Outcome]:
         """Embed images and give each outcome as it completes, with the source of the image."""
-
-    def calls_free_in_s(self, *, unseen_s: float = 0.0) -> float:
-        """Return when the next call may be sent, should calls be sent unseen until then."""
-
-    def hold_calls(self, seconds: float) -> None:
-        """Send no call for so long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,32 +194,26 @@ class _Run:
         self._search = Search(images_dir, image_files, checkpoint, retry_failed=retry_failed)
         self._searching = ThreadPoolExecutor(2, thread_name_prefix="semart-vectors-search")
         self._reader = Reader(self._read_all, threads=_READERS)
-        # One thread: the checkpoint has one writer, and what it is asked comes in order.
-        self._writing = ThreadPoolExecutor(1, thread_name_prefix="semart-vectors-write")
+        self._recorder = Recorder(checkpoint)
         self._bar = ProgressBar(None, shown=False)
         self._expected: int | None = None
         self._noted: int | None = None
         self._chunk_size = 1
         self._is_looking_for_changed = False
         self._under_way: dict[bytes, _Image] = {}
-        self._to_save: list[Done | Failed] = []
-        self._being_saved: list[Done | Failed] = []
-        self._saving: asyncio.Future[None] | None = None
-        self._embedder: Embedder
         self._doubtful: list[Failed] = []
         self._unreadable = 0
-        self._not_saved_yet: dict[bytes, Vector] = {}
         self._started_at = monotonic()
         self._ended_at: float | None = None
-        self.total = self.embedded = self.already_done = self.failed = self.calls = self.retries = 0
+        self.total = self.already_done = self.failed_before = self.calls = self.retries = 0
 
     def report(self) -> JobReport:
         """Say what was done so far."""
         return JobReport(
             total=max(self.total, self._expected or 0),
-            embedded=self.embedded,
+            embedded=self._recorder.embedded,
             already_done=self.already_done,
-            failed=self.failed,
+            failed=self.failed_before + self._recorder.failed,
             calls=self.calls,
             retries=self.retries,
             elapsed_s=(self._ended_at or monotonic()) - self._started_at,
@@ -241,34 +222,35 @@ class _Run:
     async def open_checkpoint(self, closing: AsyncExitStack) -> None:
         """Look where the images are, and hold the checkpoint until `closing` ends."""
         await self._begin(closing)
-        closing.push_async_callback(_in_thread, self._writing, self._checkpoint.close)
-        await _in_thread(self._writing, self._checkpoint.open)
+        closing.push_async_callback(self._recorder.ask, self._checkpoint.close)
+        await self._recorder.ask(self._checkpoint.open)
 
     async def look_into_checkpoint(self, closing: AsyncExitStack) -> None:
         """Look where the images are, and learn what is done without holding or changing anything."""
         await self._begin(closing)
-        await _in_thread(self._writing, self._checkpoint.look)
+        await self._recorder.ask(self._checkpoint.look)
 
     async def _begin(self, closing: AsyncExitStack) -> None:
-        closing.callback(self._reader.close)
-        for threads in (self._searching, self._writing):
-            closing.callback(threads.shutdown, wait=False, cancel_futures=True)
-        self._expected = await _in_thread(self._searching, self._search.begin)
+        for close in (self._reader.close, self._recorder.close):
+            closing.callback(close)
+        closing.callback(self._searching.shutdown, wait=False, cancel_futures=True)
+        self._expected = await in_thread(self._searching, self._search.begin)
 
     async def plan(self) -> JobPlan:
         """Look every image up, and do no more."""
         to_do = 0
         for search in (self._search.new(), self._search.changed()):
-            while (found := await _in_thread(self._searching, next, search, None)) is not None:
+            while (found := await in_thread(self._searching, next, search, None)) is not None:
                 to_do += len(found.names)
                 self._add(found)
-        return JobPlan(total=self.total, already_done=self.already_done, failed=self.failed, to_do=to_do)
+        return JobPlan(
+            total=self.total, already_done=self.already_done, failed=self.failed_before, to_do=to_do
+        )
 
     async def embed(self, embedder: Embedder, closing: AsyncExitStack, *, show_progress: bool | None) -> None:
         """Do what there is to do."""
         self._bar = closing.enter_context(ProgressBar(self._expected, shown=show_progress))
-        self._embedder = embedder
-        await self._keep_to_the_rate_of_the_run_before()
+        await self._recorder.begin(embedder)
         try:
             async with (
                 aclosing(self._pending()) as pending,
@@ -289,8 +271,7 @@ class _Run:
                     raise
                 self._settle_doubtful()
         finally:
-            await self._save()
-            await _in_thread(self._writing, self._note_pace, embedder.calls_free_in_s())
+            await self._recorder.finish()
             self._ended_at = monotonic()
             if self._unreadable > 1:
                 _logger.warning("so do %d more that cannot be read now", self._unreadable - 1)
@@ -301,7 +282,7 @@ class _Run:
         try:
             await self._expect(self._expected)
             for search in (self._search.new(), self._search.changed()):
-                while (found := await _in_thread(self._searching, next, search, None)) is not None:
+                while (found := await in_thread(self._searching, next, search, None)) is not None:
                     self._add(found)
                     names = deque(found.names)
                     while names:
@@ -320,12 +301,12 @@ class _Run:
         if total is not None and total != self._noted:
             self._expected = self._noted = total
             self._bar.expect(total)
-            await _in_thread(self._writing, self._checkpoint.note_images_asked_for, total)
+            await self._recorder.ask(self._checkpoint.note_images_asked_for, total)
 
     def _add(self, found: Found) -> None:
         self.total += found.total
         self.already_done += found.already_done
-        self.failed += found.failed
+        self.failed_before += found.failed
         self._bar.skipped(found.already_done + found.failed)
 
     async def _load(self, names: list[str], _: Worker) -> list[tuple[_Image, bytes] | Failed]:
@@ -394,7 +375,7 @@ class _Run:
         """Settle an image whose content is on its way under another name, or came in just now."""
         if (first := self._under_way.get(image.content_sha256)) is not None:
             first.twins.append(image)
-        elif (vector := self._not_saved_yet.get(image.content_sha256)) is not None:
+        elif (vector := self._recorder.vector(image.content_sha256)) is not None:
             self._settle(_done(image, vector))
         else:
             self._under_way[image.content_sha256] = image
@@ -404,8 +385,7 @@ class _Run:
     async def _settle_known(self, image: _Image) -> bool:
         """Settle an image whose content the checkpoint has the vector of."""
         # Found and read in one visit to the thread that records: a name may get another vector in between.
-        find = self._checkpoint.vector_with_content
-        vector = await _in_thread(self._writing, find, image.content_sha256)
+        vector = await self._recorder.ask(self._checkpoint.vector_with_content, image.content_sha256)
         if vector is not None:
             self._settle(_done(image, vector))
         return vector is not None
@@ -413,7 +393,7 @@ class _Run:
     async def _collect(self, outcomes: OutcomeStream[Outcome]) -> None:
         """Take outcomes until there are no more, and have them saved several times a second meanwhile."""
         clock = asyncio.get_running_loop().time
-        save_at = clock() + _SAVE_EVERY_S
+        save_at = clock() + SAVE_EVERY_S
         while True:
             try:
                 async with asyncio.timeout_at(save_at) as limit:
@@ -427,8 +407,8 @@ class _Run:
             for outcome in some or ():
                 self._take(outcome)
             if clock() >= save_at:
-                await self._save_meanwhile()
-                save_at = clock() + _SAVE_EVERY_S
+                await self._recorder.save_meanwhile()
+                save_at = clock() + SAVE_EVERY_S
 
     def _take(self, outcome: Outcome) -> None:
         """Settle an image, and the others of its content, by what the service answered."""
@@ -437,7 +417,6 @@ class _Run:
         del self._under_way[image.content_sha256]
         match outcome:
             case Embedding(vector=vector, attempts=attempts):
-                self._not_saved_yet[image.content_sha256] = vector
                 for each in (image, *image.twins):
                     self._settle(_done(each, vector))
                 self._settle_doubtful()
@@ -472,86 +451,11 @@ class _Run:
             self._settle(failure)
 
     def _settle(self, entry: Done | Failed) -> None:
-        self._to_save.append(entry)
+        self._recorder.add(entry)
         if isinstance(entry, Done):
             self._bar.done()
         else:
             self._bar.failed()
-
-    async def _save_meanwhile(self) -> None:
-        """Have what is settled made durable while the calls go on, unless too much waits for that already."""
-        if self._saving is not None and (self._saving.done() or len(self._to_save) >= _MOST_UNSAVED):
-            await self._saved()
-        free_in_s = self._embedder.calls_free_in_s(unseen_s=_SAVE_EVERY_S)
-        if self._saving is None and (self._to_save or free_in_s > 2 * _SAVE_EVERY_S):
-            self._being_saved = self._to_save.copy()
-            self._saving = asyncio.get_running_loop().run_in_executor(
-                self._writing, self._record, self._being_saved, free_in_s
-            )
-
-    def _record(self, entries: list[Done | Failed], free_in_s: float) -> None:
-        if entries:
-            self._checkpoint.record(entries)
-        self._note_pace(free_in_s)
-
-    def _note_pace(self, free_in_s: float) -> None:
-        if free_in_s > 0:
-            with suppress(
-                CheckpointError
-            ):  # the vectors count; who lacks this note is refused a call at worst
-                self._checkpoint.note_calls_free_at(time() + free_in_s)
-
-    async def _keep_to_the_rate_of_the_run_before(self) -> None:
-        """Wait as the run before would have waited: its calls still count in the service's window."""
-        free_at = await _in_thread(self._writing, self._checkpoint.calls_free_at)
-        self._embedder.hold_calls(max(0.0, min(free_at - time(), _LONGEST_PAUSE_S)))
-        await _in_thread(
-            self._writing, self._note_pace, self._embedder.calls_free_in_s(unseen_s=_SAVE_EVERY_S)
-        )
-
-    async def _save(self) -> None:
-        """Make all that is settled durable."""
-        try:
-            await self._saved()
-            await self._save_meanwhile()
-            await self._saved()
-        except CheckpointError:  # what is paid for is tried once more: there may be room again
-            await self._save_meanwhile()
-            await self._saved()
-            raise
-
-    async def _saved(self) -> None:
-        """Wait until what is being saved is durable, and count it."""
-        if self._saving is None:
-            return
-        saving, self._saving = self._saving, None
-        try:
-            await _finished(saving)
-        finally:  # it may be durable though this wait was cancelled
-            if saving.done() and not saving.cancelled() and saving.exception() is None:
-                self._count_saved()
-
-    def _count_saved(self) -> None:
-        del self._to_save[: len(self._being_saved)]
-        for entry in self._being_saved:
-            if isinstance(entry, Done):
-                self.embedded += 1
-                self._not_saved_yet.pop(entry.content_sha256, None)
-            else:
-                self.failed += 1
-
-
-async def _in_thread(threads: Executor, work: Callable[..., ResultT], *args: object) -> ResultT:
-    return await _finished(asyncio.get_running_loop().run_in_executor(threads, work, *args))
-
-
-async def _finished(future: asyncio.Future[ResultT]) -> ResultT:
-    """Wait for work in a thread; a cancellation takes effect when it is finished, not in its middle."""
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        await future
-        raise
 
 
 def _as_given(image_files: Iterable[str] | None) -> tuple[str, ...] | None:
