@@ -22,8 +22,8 @@ ResultT = TypeVar("ResultT")
 SAVE_EVERY_S = 0.1
 """Outcomes wait no longer, and for one write, until they are durable: 0.25 s are promised."""
 
-_MOST_UNSAVED = 8192
-"""Outcomes that may wait to be recorded, 32 MB of vectors: a disk that is slower holds up the calls."""
+_MOST_UNSAVED = 2048
+"""Outcomes that may wait to be recorded, 8 MB of vectors: a disk that is slower holds up the calls."""
 
 _LONGEST_PAUSE_S = 120.0
 """A service asks for no longer one; a clock that was set back is believed so far and no further."""
