@@ -53,11 +53,18 @@ class _Visit(Generic[ItemT, ResultT]):
 class Reader(Generic[ItemT, ResultT]):
     """Calls `read` for one item after the other in a few threads; each result goes to who asked for it."""
 
-    def __init__(self, read: Callable[[ItemT], ResultT], *, threads: int) -> None:
-        """Set up; no thread runs before the first item."""
+    def __init__(self, read: Callable[[ItemT], ResultT], *, threads: int, busy_from: int = 1) -> None:
+        """Set up; no thread runs before the first item.
+
+        Args:
+            read: Reads an item.
+            threads: How many items may be read at the same time.
+            busy_from: So many who ask in one turn of the loop are a sign that it is busy.
+        """
         self._read = read
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="semart-vectors-read")
         self._most_at_a_time = threads
+        self._busy_from = busy_from
         self._asked: deque[tuple[ItemT, asyncio.Future[ResultT]]] = deque()
         self._is_scheduled = False
         self._under_way: set[_Visit[ItemT, ResultT]] = set()
@@ -99,7 +106,8 @@ class Reader(Generic[ItemT, ResultT]):
                 visit = _Visit(asked)
                 self._under_way.add(visit)
                 self._threads.submit(self._visit, visit, loop)
-                self._be_patient(loop.time, patient_until)
+                if len(asked) >= self._busy_from:  # else the loop lets the thread read in peace
+                    self._be_patient(loop.time, patient_until)
 
     def _be_patient(self, clock: Callable[[], float], until: float) -> None:
         """Wait for a visit, unless those before came late."""

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 _READERS = 8
 """Threads that read images: enough to hide a slow disk, few enough to leave a service its processors."""
 
+_BUSY_FROM = 4
+"""So many images asked for in one turn of the loop show that it works at its limit, and not at a rate."""
+
 
 _LEAST_IN_FLIGHT, _MANY_IN_FLIGHT, _MOST_IN_FLIGHT = 16, 256, 1000
 """Calls under way at once, where the caller leaves their number to us; many, where no rate tells it."""
@@ -152,7 +155,7 @@ class AsyncVisionEmbedder:
         self._transport: Transport
         self._posts: dict[tuple[str, str], Post] = {}
         self._deadlines = Deadlines(self._retry.attempt_timeout_s)
-        self._reader = Reader(_load, threads=_READERS)
+        self._reader = Reader(_load, threads=_READERS, busy_from=_BUSY_FROM)
         self._closing = AsyncExitStack()
         self._was_answered = False
         self._exhausted_in_a_row = 0
