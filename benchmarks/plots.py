@@ -93,7 +93,7 @@ def draw_pacing(results: Results, path: Path) -> None:
         axes.plot(places, values, "o", color=colour, label=name, markersize=9)
         for x, share in zip(places, values, strict=True):
             axes.annotate(
-                f"{share:.1f}", (x, share), (8, 0), textcoords="offset points", va="center", bbox=BACKED
+                f"{share:.1f}", (x, share), (0, 9), textcoords="offset points", ha="center", bbox=BACKED
             )
     least = min(100 * case["share"] for case in cases)
     axes.set_ylim(min(97.8, least - 0.5), 100.4)
