@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
-import io
 import itertools
 import json
 import os
@@ -26,7 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+
+from common import make_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,20 +51,6 @@ def emulator(core: int, *options: str) -> Iterator[tuple[int, int]]:
             yield int(process.stdout.readline().rpartition(":")[2]), process.pid
         finally:
             process.terminate()
-
-
-def make_pictures(count: int) -> list[bytes]:
-    """Return different photograph-like JPEGs of about 15 kB."""
-    pictures = []
-    for number in range(count):
-        random = np.random.default_rng(number)
-        coarse = Image.fromarray(random.integers(0, 256, (24, 32, 3), dtype=np.uint8))
-        smooth = np.asarray(coarse.resize((320, 240), Image.Resampling.BICUBIC), dtype=np.int16)
-        noisy = np.clip(smooth + random.integers(-9, 10, smooth.shape), 0, 255).astype(np.uint8)
-        file = io.BytesIO()
-        Image.fromarray(noisy).save(file, "JPEG", quality=76)
-        pictures.append(file.getvalue())
-    return pictures
 
 
 def write_recordings(folder: Path, pictures: list[bytes]) -> None:

@@ -142,32 +142,31 @@ async def tutorial(case: Case, feed: Feed) -> dict[str, float]:
     return feed.measured()
 
 
+async def through(client: Any, case: Case, feed: Feed) -> dict[str, float]:
+    """A client of httpx or of its continuation."""
+    async with client:
+
+        async def ask(image: bytes) -> bytes:
+            response = await client.post(case.endpoint + QUERY, headers=HEADERS, content=image)
+            content: bytes = response.raise_for_status().content
+            return content
+
+        await in_workers(feed, case.in_flight, ask)
+    return feed.measured()
+
+
 async def httpx(case: Case, feed: Feed) -> dict[str, float]:
     """`httpx.AsyncClient` as it comes, but for its patience."""
     import httpx
 
-    async with httpx.AsyncClient(timeout=60) as client:
-
-        async def ask(image: bytes) -> bytes:
-            response = await client.post(case.endpoint + QUERY, headers=HEADERS, content=image)
-            return response.raise_for_status().content
-
-        await in_workers(feed, case.in_flight, ask)
-    return feed.measured()
+    return await through(httpx.AsyncClient(timeout=60), case, feed)
 
 
 async def httpx2(case: Case, feed: Feed) -> dict[str, float]:
     """`httpx2.AsyncClient`, likewise."""
     import httpx2
 
-    async with httpx2.AsyncClient(timeout=60) as client:
-
-        async def ask(image: bytes) -> bytes:
-            response = await client.post(case.endpoint + QUERY, headers=HEADERS, content=image)
-            return response.raise_for_status().content
-
-        await in_workers(feed, case.in_flight, ask)
-    return feed.measured()
+    return await through(httpx2.AsyncClient(timeout=60), case, feed)
 
 
 async def aiohttp(case: Case, feed: Feed) -> dict[str, float]:

@@ -43,14 +43,7 @@ def by_client(transport: Callable[[], httpx.AsyncBaseTransport]) -> Callable[[Ca
     """Measure an `httpx.AsyncClient` on a transport."""
 
     async def measure(case: Case, feed: Feed) -> dict[str, float]:
-        async with httpx.AsyncClient(transport=transport(), timeout=60) as client:
-
-            async def ask(image: bytes) -> bytes:
-                response = await client.post(case.endpoint + QUERY, headers=HEADERS, content=image)
-                return response.raise_for_status().content
-
-            await in_workers(feed, case.in_flight, ask)
-        return feed.measured()
+        return await peers.through(httpx.AsyncClient(transport=transport(), timeout=60), case, feed)
 
     return measure
 

@@ -1,7 +1,7 @@
 """Our own way to the service: aiohttp's connections, at the price of a hand-written loop.
 
 httpx makes a call fifteen times as dear, and even its bare requests and responses, handed to a transport on
-aiohttp without a client between, cost a fifth of the speed: docs/performance.md has the figures.
+aiohttp without a client between, cost a third of the speed: docs/performance.md has the figures.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol, TypeVar, assert_never
+from typing import TYPE_CHECKING, Protocol, assert_never
 
 from semart_vectors._reading import Reader
 from semart_vectors._recording import SAVE_EVERY_S, Paced, Recorder
@@ -32,8 +32,6 @@ from semart_vectors.records import Embedding, EmbeddingFailure, JobReport, Outco
 if TYPE_CHECKING:
     import os
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
-
-ResultT = TypeVar("ResultT")
 
 _logger = logging.getLogger("semart_vectors")
 
