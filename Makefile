@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint format clean
+.PHONY: help demo test faults bench lint format clean
 
 help:  ## Show these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -13,6 +13,9 @@ demo: .venv/.ready-demo  ## Run the main job on the local emulator; no account n
 
 test: lint  ## Check style and types, then run the tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+faults: .venv/.ready-dev  ## Cause every fault of docs/reliability.md in full, and write its table
+	$(BIN)/python -m pytest tests/faults --all-faults $(PYTEST_ARGS)
 
 bench: .venv/.ready-bench  ## Measure all of docs/performance.md anew; needs nginx
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)

@@ -11,7 +11,7 @@ from fake_service import FakeService
 from helpers import QUICK
 from semart_vectors import AsyncVisionEmbedder
 
-pytest_plugins = ["pytester", "semart_vectors.emulator.pytest_plugin"]
+pytest_plugins = ["pytester", "scorecard", "semart_vectors.emulator.pytest_plugin"]
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -40,6 +40,7 @@ VECTOR_SCHEMA = pa.schema(
         pa.field("model_version", pa.string(), nullable=False),
         pa.field("content_sha256", pa.string(), nullable=False),
         pa.field("file_fingerprint", pa.int64(), nullable=False),
+        pa.field("repairs", pa.string(), nullable=False),
     ]
 )
 
@@ -77,9 +78,11 @@ class Done:
     image_file: str
     vector: Vector
     content_sha256: bytes
-    """Digest of the bytes that were embedded, 32 bytes."""
+    """Digest of the image's file, 32 bytes."""
     file_fingerprint: int
     """See `semart_vectors.images.fingerprint_of`."""
+    repairs: str = ""
+    """What was done to the image before it was embedded; empty for the file's own bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +289,7 @@ def vector_table(entries: Collection[Done], model_version: str) -> Any:
         _texts([model_version] * len(entries)),
         _texts([entry.content_sha256.hex() for entry in entries]),
         integers([entry.file_fingerprint for entry in entries]),
+        _texts([entry.repairs for entry in entries]),
     ]
     return pa.Table.from_arrays(columns, schema=VECTOR_SCHEMA)
 

@@ -594,6 +594,7 @@ def _to_record(entry: Done | Failed) -> Record:
                 "done": entry.image_file,
                 "content_sha256": entry.content_sha256.hex(),
                 "file_fingerprint": entry.file_fingerprint,
+                "repairs": entry.repairs,
             }
             return Record(fields, entry.vector.astype("<f4", copy=False).tobytes())
         case Failed():
@@ -616,6 +617,7 @@ def _from_record(record: Record) -> Done | Failed:
             vector=np.frombuffer(record.blob, dtype="<f4"),
             content_sha256=bytes.fromhex(fields["content_sha256"]),
             file_fingerprint=fields["file_fingerprint"],
+            repairs=fields.get("repairs", ""),
         )
     return Failed(
         image_file=fields["failed"],
