@@ -106,9 +106,7 @@ def test_a_cut_file_is_told_and_costs_only_what_was_cut(
             assert after.told or not any(content[length:]), f"{file} cut to {length}"
             assert after.lost <= _held_by(file)
             cuts += 1
-    score(
-        f"{cuts:,} cuts, each told unless it took only zeros; nothing lost but what stood in the file that was cut"
-    )
+    score(f"{cuts:,} cuts, each told unless it took only zeros; nothing lost but what the file held")
 
 
 @pytest.mark.row(8)
