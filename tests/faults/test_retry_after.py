@@ -12,12 +12,13 @@ import pytest
 
 from fake_service import Call, FakeService, Reply, error_reply, good_reply
 from helpers import QUICK, jpeg
-from scorecard import Extent
 from semart_vectors import AsyncVisionEmbedder
 from virtual_clock import run_virtual
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from scorecard import Extent
 
 NOW = "Sun, 06 Nov 1994 08:49:37 GMT"
 CAP_S = 120.0
