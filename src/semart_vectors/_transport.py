@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from ipaddress import ip_address
 from typing import Protocol, TypeAlias
 
@@ -40,7 +41,7 @@ class ClientTransport:
         async def post(body: bytes) -> ServiceAnswer:
             # Never `from error`: what a cause brings along holds the key among its variables.
             try:
-                return await _cancelled_by_anyio(self._answer(url, headers, body))
+                return await _cancelled_by_anyio(partial(self._answer, url, headers, body))
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
                 raise unreachable(error) from None
             except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
@@ -65,7 +66,7 @@ class ClientTransport:
         return ServiceAnswer(response.status_code, response.headers, bytes(content))
 
 
-async def _cancelled_by_anyio(call: Coroutine[None, None, ServiceAnswer]) -> ServiceAnswer:
+async def _cancelled_by_anyio(call: Callable[[], Awaitable[ServiceAnswer]]) -> ServiceAnswer:
     """Await a call of httpx so that cancelling it leaves no connection behind.
 
     Its pool guards what it does then against anyio's cancellations alone. One by asyncio loses a connection
@@ -75,7 +76,7 @@ async def _cancelled_by_anyio(call: Coroutine[None, None, ServiceAnswer]) -> Ser
 
     async def answer() -> ServiceAnswer:
         with scope:
-            return await call
+            return await call()
         raise asyncio.CancelledError
 
     task = asyncio.get_running_loop().create_task(answer())

@@ -79,8 +79,9 @@ class Plain(TlsServer):
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        self.raw += await reader.read(65536)
-        writer.write(self._says)
+        with suppress(ConnectionError):
+            self.raw += await reader.read(65536)
+            writer.write(self._says)
         writer.close()
 
 
