@@ -25,11 +25,11 @@ import trustme
 
 from fake_service import Call, FakeService, Reply, good_reply
 from helpers import jpeg, make_images
+from recorders import PlainServer
 from semart_vectors import AsyncVisionEmbedder, EmbeddingFailure, EmbeddingJob, RetryPolicy
 from semart_vectors.errors import ConfigurationError, SemartVectorsError
 from test_cli import end, start
 from test_transport import context_of
-from test_trust import Plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,7 +167,7 @@ async def test_nothing_that_goes_wrong_shows_the_key(
             stranger = await opened.enter_async_context(
                 FakeService(tls=context_of(trustme.CA().issue_cert("127.0.0.1")))
             )
-            proxy = await opened.enter_async_context(Plain(b"HTTP/1.1 403 Forbidden\r\n\r\n"))
+            proxy = await opened.enter_async_context(PlainServer(b"HTTP/1.1 403 Forbidden\r\n\r\n"))
             gone = FakeService()
             async with gone:
                 pass

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import datetime as dt
 import re
 import socket
 import ssl
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from functools import partial
 from itertools import product
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,6 +19,7 @@ import yarl
 
 from fake_service import FakeService, Reply
 from helpers import QUICK, jpeg
+from recorders import PlainServer, TlsServer
 from semart_vectors import AsyncVisionEmbedder
 from semart_vectors.errors import ConfigurationError, EndpointError, RetriesExhaustedError
 
@@ -28,61 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = "k-3f9a71c2e85d"
-
-
-class TlsServer:
-    """A server of TLS that keeps every byte it gets: as it came, and what was within."""
-
-    def __init__(self, certificate: trustme.LeafCert) -> None:
-        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        certificate.configure_cert(self._context)
-        self.connections = self.handshakes = 0
-        self.raw, self.decrypted = bytearray(), bytearray()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        await self._server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        is_asked = False
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        tls = self._context.wrap_bio(incoming, outgoing, server_side=True)
-        with suppress(ssl.SSLError, ConnectionError):
-            while received := await reader.read(65536):
-                self.raw += received
-                incoming.write(received)
-                with suppress(ssl.SSLWantReadError):
-                    tls.do_handshake()
-                    self.handshakes += 1
-                    while decrypted := tls.read(65536):
-                        self.decrypted += decrypted
-                        is_asked = True
-                if is_asked:  # nothing it says would make it more trusted
-                    break
-                writer.write(outgoing.read())
-        writer.close()
-
-
-class Plain(TlsServer):
-    """A server that speaks no TLS where it should, or hangs up."""
-
-    def __init__(self, says: bytes) -> None:
-        self._says = says
-        self.connections = self.handshakes = 0
-        self.raw, self.decrypted = bytearray(), bytearray()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        with suppress(ConnectionError):
-            self.raw += await reader.read(65536)
-            writer.write(self._says)
-        writer.close()
 
 
 def open_embedder(endpoint: str, http_client: httpx.AsyncClient | None) -> AsyncVisionEmbedder:
@@ -106,7 +51,7 @@ async def test_nobody_who_cannot_be_trusted_gets_the_key(
     now = dt.datetime.now(dt.UTC)
     day = dt.timedelta(days=1)
     certificate = partial(authority.issue_cert, "127.0.0.1")
-    servers: dict[str, TlsServer] = {
+    servers: dict[str, PlainServer] = {
         "nobody vouches for it": TlsServer(stranger.issue_cert("127.0.0.1")),
         "of another name": TlsServer(authority.issue_cert("elsewhere.example")),
         "of another address": TlsServer(authority.issue_cert("127.0.0.2")),
@@ -116,7 +61,7 @@ async def test_nobody_who_cannot_be_trusted_gets_the_key(
         "is not good yet": TlsServer(
             authority.issue_cert("127.0.0.1", not_before=now + day, not_after=now + 2 * day)
         ),
-        "speaks no TLS": Plain(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+        "speaks no TLS": PlainServer(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
     }
     connections = 0
     async with AsyncExitStack() as opened:
@@ -145,7 +90,7 @@ async def test_nobody_who_cannot_be_trusted_gets_the_key(
 @pytest.mark.row(15)
 async def test_a_handshake_that_breaks_off_does_not_show_the_key(score: Callable[[str], None]) -> None:
     """Whoever hangs up may be tried again; it gets no more than a handshake."""
-    async with AsyncExitStack() as opened, Plain(b"") as server:
+    async with AsyncExitStack() as opened, PlainServer(b"") as server:
         for client in await clients(opened):
             async with open_embedder(f"https://127.0.0.1:{server.port}", client) as embedder:
                 with pytest.raises((EndpointError, RetriesExhaustedError)):
