@@ -9,7 +9,6 @@ import os
 import random
 import re
 from contextlib import AsyncExitStack
-from email.utils import formatdate
 from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, NoReturn, Self, TypedDict, Unpack
@@ -459,7 +458,6 @@ class AsyncVisionEmbedder:
         headers = {
             name.lower(): _hidden(value, self._key_as_written) for name, value in answer.headers.items()
         }
-        headers.setdefault("date", formatdate(usegmt=True))  # what a `Retry-After` date is measured against
         return ServiceAnswer(answer.status, headers, body)
 
 
