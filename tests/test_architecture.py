@@ -28,9 +28,9 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "errors emulator _pace _adaptive _threads",
-        "records files progress images _index _retry _pacing _window _reading _deadlines _journal",
-        "_service _parts metadata pictures",
-        "_transport semart merge checkpoint",
+        "records files progress names _index _retry _pacing _window _reading _deadlines _journal",
+        "images _service _parts metadata pictures",
+        "_transport semart merge checkpoint repairs",
         "_aiohttp _search _recording",
         "embedder job",
         "demo",
@@ -48,7 +48,7 @@ FOREIGN = {
     "filelock": "checkpoint",
     "httpx": "_aiohttp _transport emulator",
     "pandas": "demo merge metadata semart",
-    "PIL": "demo emulator images pictures",
+    "PIL": "demo emulator images pictures repairs",
     "pyarrow": "_parts merge metadata semart",
     "simdjson": "_service",
     "starlette": "emulator",

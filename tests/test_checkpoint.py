@@ -29,6 +29,8 @@ from semart_vectors.errors import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from semart_vectors.records import Vector
+
 
 def done(name: str, content: bytes | None = None, fingerprint: int = 1) -> Done:
     """Make the record of an image that holds `content`, or its own name."""
@@ -136,15 +138,32 @@ def test_an_image_is_done_or_failed_never_both(tmp_path: Path) -> None:
     assert [failure.image_file for failure in read_failures(tmp_path)] == ["b.jpg"]
 
 
+def check_found(checkpoint: Checkpoint, content_sha256: bytes, vector: Vector, repairs: str = "") -> None:
+    """Check that a content's vector is found, with what was done to the image before."""
+    found = checkpoint.vector_with_content(content_sha256)
+    assert found is not None
+    np.testing.assert_array_equal(found[0], vector)
+    assert found[1] == repairs
+
+
+def test_what_was_repaired_is_found_with_the_vector(tmp_path: Path) -> None:
+    """In the journal and in a part: another image of this content is told the same."""
+    entry = Done("a.jpg", vector_for(b"a"), hashlib.sha256(b"a").digest(), 1, "orientation 6")
+    for entries in ([entry], []):
+        with open_checkpoint(tmp_path) as checkpoint:
+            checkpoint.record(entries)
+            check_found(checkpoint, entry.content_sha256, entry.vector, "orientation 6")
+
+
 def test_a_vector_is_found_by_content_wherever_it_rests(tmp_path: Path) -> None:
     """In the journal or in a part, under any of its names, and not after its image changed."""
     content = hashlib.sha256(b"same").digest()
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg", b"same"), done("b.jpg", b"same")])
-        np.testing.assert_array_equal(checkpoint.vector_with_content(content), vector_for(b"same"))
+        check_found(checkpoint, content, vector_for(b"same"))
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg", b"changed")])
-        np.testing.assert_array_equal(checkpoint.vector_with_content(content), vector_for(b"same"))
+        check_found(checkpoint, content, vector_for(b"same"))
         assert checkpoint.vector_with_content(hashlib.sha256(b"other").digest()) is None
 
 
@@ -351,9 +370,7 @@ def test_a_replaced_vector_is_known_until_the_run_ends(tmp_path: Path) -> None:
     killed._closing.close()
     assert set(read(tmp_path)) == {"a.jpg", "b.jpg"}
     with open_checkpoint(tmp_path) as checkpoint:
-        found = checkpoint.vector_with_content(content)
-        assert found is not None
-        np.testing.assert_array_equal(found, vector_for(b"moved"))
+        check_found(checkpoint, content, vector_for(b"moved"))
     assert not list(tmp_path.glob("_replaced*"))
 
 
@@ -390,7 +407,7 @@ def test_names_and_contents_that_share_their_keys_are_told_apart(
             checkpoint.record([done(name, content, number) for name, content in changes.items()])
             for content in set(contents.values()):
                 found = checkpoint.vector_with_content(hashlib.sha256(content).digest())
-                assert found is None or np.array_equal(found, vector_for(content))
+                assert found is None or np.array_equal(found[0], vector_for(content))
         vectors = read(tmp_path)
         assert set(vectors) == set(contents)
         for name, content in contents.items():

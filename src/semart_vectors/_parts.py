@@ -114,21 +114,22 @@ class PartAtHand:
     path: Path
     rows: dict[str, int]
     vectors: Any
+    repairs: Any
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read the contents and vectors of a part."""
-        table = read_part(path, columns=["content_sha256", "vector"]).combine_chunks()
+        table = read_part(path, columns=["content_sha256", "vector", "repairs"]).combine_chunks()
         rows = {sha256: row for row, sha256 in enumerate(table["content_sha256"].to_pylist())}
-        return cls(path, rows, table["vector"].chunk(0) if rows else None)
+        return cls(path, rows, table["vector"].chunk(0) if rows else None, table["repairs"])
 
-    def vector(self, content_sha256: bytes) -> Vector | None:
-        """Return the vector of this very content, if it is there."""
+    def vector(self, content_sha256: bytes) -> tuple[Vector, str] | None:
+        """Return the vector of this very content and its repairs, if it is there."""
         row = self.rows.get(content_sha256.hex())
         if row is None:
             return None
         vector: Vector = self.vectors[row].values.to_numpy()
-        return vector
+        return vector, self.repairs[row].as_py()
 
 
 def list_parts(directory: Path) -> list[Path]:

@@ -256,8 +256,8 @@ class Checkpoint:
             for known, content in zip(found.tolist(), contents_sha256, strict=True)
         ]
 
-    def vector_with_content(self, content_sha256: bytes) -> Vector | None:
-        """Find the vector of this very content, under whatever name it was embedded, if it was.
+    def vector_with_content(self, content_sha256: bytes) -> tuple[Vector, str] | None:
+        """Find the vector of this very content, under whatever name it was embedded, and its repairs.
 
         Called between `record`s only, so that what is found is still there when it is read.
 
@@ -267,7 +267,7 @@ class Checkpoint:
         """
         unpublished = self._unpublished_by_content.get(content_sha256)
         if unpublished is not None:
-            return unpublished.vector
+            return unpublished.vector, unpublished.repairs
         found = self._contents.get(content_key(content_sha256))
         if found is None:
             return None
