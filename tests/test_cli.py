@@ -259,3 +259,14 @@ async def test_the_images_folder_is_found_in_either_spelling(service: FakeServic
     make_images(tmp_path / "Images", 1)
     ran = await embed(tmp_path, service)
     assert (ran.code, len(service.calls)) == (0, 1)
+
+
+async def test_a_longest_side_is_for_images_that_are_repaired(service: FakeService, tmp_path: Path) -> None:
+    """Alone it would promise what is not done; with --repair-images it is recorded what was."""
+    make_images(tmp_path / "images", 2)
+    ran = await embed(tmp_path, service, "--max-side=16")
+    assert (ran.code, "goes with --repair-images" in ran.err) == (2, True)
+    assert (await embed(tmp_path, service, "--max-side=16000", "--repair-images")).code == 2
+    assert (await embed(tmp_path, service, "--max-side=16", "--repair-images")).code == 0
+    table = pd.read_parquet(tmp_path / "ck" / "vectors")
+    assert table["repairs"].tolist() == ["scaled to 16 x 16"] * 2

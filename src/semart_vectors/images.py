@@ -17,12 +17,11 @@ from heapq import merge
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
-    IcoImagePlugin,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -58,6 +57,10 @@ _MARKER = 0xFF
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _FRAME_HEADER_BYTES = 9
 """A JPEG's frame header, which says how large the image is: T.81, table B.1 and B.2.2, up to its width."""
+
+_BIG_TIFF, _TIFF_SHORT = 43, 3
+_TIFF_PIECES = ((273, 279), (324, 325))
+"""Tags of the offsets and lengths of strips, and of tiles: TIFF 6.0, sections 8 and 15."""
 
 decoding = threading.Lock()
 """One at a time: sixteen threads would take sixteen times that memory."""
@@ -305,6 +308,11 @@ def _size_refused(size_bytes: int) -> str:
     return f"it has {size_bytes:,} bytes; the service takes at most {MAX_BYTES:,}"
 
 
+def _open_icon(_: BytesIO) -> NoReturn:
+    """Leave Pillow's own class alone: it decodes a picture at once, whatever that takes."""
+    raise ValueError("a picture in it is not whole")
+
+
 def _icon_size(data: bytes) -> tuple[int, int]:
     return data[6] or 256, data[7] or 256
 
@@ -338,7 +346,27 @@ def _png_ends_whole(data: bytes) -> bool:
 
 
 def _gif_ends_whole(data: bytes) -> bool:
-    return data.rstrip(b"\0").endswith(b";")
+    """Go from block to block: in the midst of one any byte may look like the end."""
+    try:
+        at = 13 + _gif_palette_bytes(data[10])
+        while data[at : at + 1] != b";":
+            match data[at : at + 1]:
+                case b",":  # a frame
+                    at += 11 + _gif_palette_bytes(data[at + 9])
+                case b"!":  # an extension
+                    at += 2
+                case _:
+                    return False
+            while data[at]:
+                at += 1 + data[at]
+            at += 1
+    except IndexError:
+        return False
+    return True
+
+
+def _gif_palette_bytes(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _webp_ends_whole(data: bytes) -> bool:
@@ -346,11 +374,43 @@ def _webp_ends_whole(data: bytes) -> bool:
 
 
 def _bmp_ends_whole(data: bytes) -> bool:
-    return len(data) >= int.from_bytes(data[2:6], "little")
+    return len(data) >= max(26, int.from_bytes(data[2:6], "little"))
 
 
-def _left_to_the_service(_: bytes) -> bool:
-    return True
+def _tiff_ends_whole(data: bytes) -> bool:
+    """Look whether the directory of the first page, and all its strips or tiles, lie within the file."""
+    order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(data[at : at + size], order)
+
+    def numbers(tag: int) -> list[int]:
+        at = entries.get(tag, len(data))
+        size, count = 2 if number(at + 2, 2) == _TIFF_SHORT else 4, number(at + 4, 4)
+        start = at + 8 if size * count <= 4 else number(at + 8, 4)  # noqa: PLR2004 - as many bytes as fit in
+        return [number(place, size) for place in range(start, min(start + size * count, len(data)), size)]
+
+    if number(2, 2) == _BIG_TIFF:
+        return True  # it may be larger than the service takes anything
+    first = number(4, 4) + 2
+    end = first + 12 * number(first - 2, 2)
+    entries = {number(at, 2): at for at in range(first, end, 12)}
+    pieces = [(numbers(offsets), numbers(lengths)) for offsets, lengths in _TIFF_PIECES]
+    return first < end <= len(data) and all(
+        offset + length <= len(data)
+        for offsets, lengths in pieces
+        for offset, length in zip(offsets, lengths, strict=False)
+    )
+
+
+def _icon_ends_whole(data: bytes) -> bool:
+    """Look whether all its pictures lie within the file."""
+    entries = range(6, 6 + 16 * int.from_bytes(data[4:6], "little"), 16)
+    ends = [
+        int.from_bytes(data[at + 8 : at + 12], "little") + int.from_bytes(data[at + 12 : at + 16], "little")
+        for at in entries
+    ]
+    return bool(ends) and max(entries.stop, *ends) <= len(data)
 
 
 class Format(NamedTuple):
@@ -362,7 +422,7 @@ class Format(NamedTuple):
     ends_whole: Callable[[bytes], bool]
     """Whether the end is there; if so, the image is not decoded to see it."""
     size: Callable[[bytes], tuple[int, int]] | None = None
-    """Tells width and height in pixels where `open` would refuse large images, or decode them at once."""
+    """Tells width and height in pixels of a whole image that `open` might not take."""
 
 
 # Pillow's own `Image.open` warns of, and refuses, large images that the service takes; so each format's
@@ -375,6 +435,6 @@ _FORMATS = (
         re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImagePlugin.WebPImageFile, _webp_ends_whole, _webp_size
     ),
     Format(re.compile(rb"BM"), BmpImagePlugin.BmpImageFile, _bmp_ends_whole),
-    Format(re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImagePlugin.TiffImageFile, _left_to_the_service),
-    Format(re.compile(rb"\0\0\x01\0"), IcoImagePlugin.IcoImageFile, _left_to_the_service, _icon_size),
+    Format(re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImagePlugin.TiffImageFile, _tiff_ends_whole),
+    Format(re.compile(rb"\0\0\x01\0"), _open_icon, _icon_ends_whole, _icon_size),
 )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
-from PIL import IcoImagePlugin, Image, PngImagePlugin, TiffImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from semart_vectors.errors import ConfigurationError, InvalidInputError, OutOfResourcesError
 from semart_vectors.images import (
@@ -31,8 +31,6 @@ from semart_vectors.images import (
 
 if TYPE_CHECKING:
     from PIL import ImageFile
-
-    from semart_vectors.images import Format
 
 _MAX_FILE_BYTES = 1 << 28
 """A larger file is not read: all of it is in memory while its pixels are."""
@@ -113,18 +111,18 @@ class ImageRepair:
             OutOfResourcesError: there is no memory for its pixels.
         """
         kind = format_of(data)
-        if kind is None or kind.open is IcoImagePlugin.IcoImageFile:  # an icon is small in several sizes
+        if kind is None:
             return data, ""
         try:
             header = kind.open(BytesIO(data))
             repairs = _needed(header, data)
-        except Exception:  # noqa: BLE001 - Pillow raises many types; `check_image` tells what to think of it
+        except Exception:  # noqa: BLE001 - of many types; it is an icon, or `check_image` knows what to think of it
             return data, ""
         if not repairs and max(header.size) <= self.max_side_px and len(data) <= MAX_BYTES:
             return data, ""
         try:
             with decoding:
-                mended, size_told = self._mended(kind, data)
+                mended, size_told = self._mended(kind.open(BytesIO(data)))
         except InvalidInputError:
             raise
         except MemoryError as error:
@@ -133,9 +131,8 @@ class ImageRepair:
             raise InvalidInputError(f"it cannot be repaired: {error}") from error
         return mended, "; ".join([*repairs, *size_told]) or "encoded anew"
 
-    def _mended(self, kind: Format, data: bytes) -> tuple[bytes, list[str]]:
-        """Return the image encoded anew, and its size if that changed."""
-        file = kind.open(BytesIO(data))
+    def _mended(self, file: ImageFile.ImageFile) -> tuple[bytes, list[str]]:
+        """Return an image encoded anew, and its size if that changed."""
         turn = _TURNS.get(_orientation(file)) if file.format != "TIFF" else None  # Pillow turns that itself
         icc_profile = file.info.get("icc_profile") if file.mode != "CMYK" else None
         full, size = file.size, _within(file.size, self.max_side_px)
