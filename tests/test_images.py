@@ -159,6 +159,15 @@ def test_a_jpeg_that_lacks_only_its_end_mark_is_refused() -> None:
         check_image(picture()[:-2])
 
 
+def test_a_jpeg_that_is_cut_where_its_thumbnail_ends_is_refused() -> None:
+    """It ends as a JPEG does, and holds nothing of the image."""
+    thumbnail, whole = picture(size=(16, 12)), picture()
+    record = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2) + thumbnail
+    check_image(whole[:2] + record + whole[2:])
+    with pytest.raises(InvalidInputError, match="cut or damaged"):
+        check_image(whole[:2] + record)
+
+
 @pytest.fixture
 def _nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse to make pixels of a file, and to be warned."""

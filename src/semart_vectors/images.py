@@ -247,16 +247,20 @@ def is_plain_jpeg(data: bytes) -> bool:
     Its header alone tells that in a microsecond, so that this, and only this, may run on the event loop.
     Whatever is not plain wants a closer look.
     """
-    if not (len(data) <= MAX_BYTES and data.startswith(b"\xff\xd8\xff") and _jpeg_ends_whole(data)):
+    if not (len(data) <= MAX_BYTES and data.startswith(b"\xff\xd8\xff") and _ends_with_mark(data)):
         return False
+    width, height = _jpeg_size(data)
+    return MIN_SIDE_PX <= width <= MAX_SIDE_PX and MIN_SIDE_PX <= height <= MAX_SIDE_PX
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Return width and height as the frame header has them; zeros if no such header is found."""
     at = 2
     while at + _FRAME_HEADER_BYTES <= len(data) and data[at] == _MARKER:
-        kind = data[at + 1]
-        if kind in _FRAME_HEADERS:
-            height, width = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
-            return MIN_SIDE_PX <= width <= MAX_SIDE_PX and MIN_SIDE_PX <= height <= MAX_SIDE_PX
+        if data[at + 1] in _FRAME_HEADERS:
+            return int.from_bytes(data[at + 7 : at + 9]), int.from_bytes(data[at + 5 : at + 7])
         at += 2 + int.from_bytes(data[at + 2 : at + 4])  # a segment says how long it is
-    return False
+    return 0, 0
 
 
 def _check_format(data: bytes, kind: Format) -> None:
@@ -338,6 +342,11 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 
 def _jpeg_ends_whole(data: bytes) -> bool:
+    # What is cut where a thumbnail ends has the mark, but nothing of the image itself.
+    return _ends_with_mark(data) and _jpeg_size(data) != (0, 0)
+
+
+def _ends_with_mark(data: bytes) -> bool:
     return data.rstrip(b"\0\r\n ").endswith(b"\xff\xd9")
 
 

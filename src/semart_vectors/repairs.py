@@ -211,8 +211,10 @@ def _with_plain_pixels(image: Image.Image) -> Image.Image:
             "its pixels have 32 bits each, and nothing says which of them are black and white"
         )
     if image.has_transparency_data:
-        return image.convert("RGBA")
-    return image.convert("L" if image.mode in {"1", "L"} else "RGB")
+        mode = "RGBA"
+    else:
+        mode = "L" if image.mode in {"1", "L"} else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _encoded(image: Image.Image, icc_profile: bytes | None) -> bytes:
