@@ -210,10 +210,9 @@ def _with_plain_pixels(image: Image.Image) -> Image.Image:
         raise InvalidInputError(
             "its pixels have 32 bits each, and nothing says which of them are black and white"
         )
+    mode = "L" if image.mode in {"1", "L"} else "RGB"
     if image.has_transparency_data:
         mode = "RGBA"
-    else:
-        mode = "L" if image.mode in {"1", "L"} else "RGB"
     return image if image.mode == mode else image.convert(mode)
 
 
