@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from fake_service import FakeService
@@ -26,9 +26,15 @@ class Ran:
 
 
 async def start(
-    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    before: Callable[[], object] = lambda: None,
 ) -> asyncio.subprocess.Process:
-    """Start the command line in a folder, with no more of an environment than is given."""
+    """Start the command line in a folder, with no more of an environment than is given.
+
+    What is to be done `before` is done in the new process.
+    """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("VISION_")}
     return await asyncio.create_subprocess_exec(
         sys.executable,
@@ -40,7 +46,7 @@ async def start(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         # A shell starts what runs in its background deaf to Ctrl-C, and that is inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=lambda: (signal.signal(signal.SIGINT, signal.default_int_handler), before()),
     )
 
 
