@@ -28,10 +28,10 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
         "errors emulator _pace _adaptive _threads _seal",
-        "records files progress images _index _retry _pacing _window _reading _deadlines",
-        "_service _parts _journal _notes metadata pictures",
+        "records files progress names _index _retry _pacing _window _reading _deadlines",
+        "images _service _parts _journal _notes metadata pictures",
         "_mending _publishing",
-        "_transport semart merge checkpoint",
+        "_transport semart merge checkpoint repairs",
         "_aiohttp _search _recording check",
         "embedder job",
         "demo",
@@ -50,7 +50,7 @@ FOREIGN = {
     "filelock": "checkpoint",
     "httpx": "_aiohttp _transport emulator",
     "pandas": "demo merge metadata semart",
-    "PIL": "demo emulator images pictures",
+    "PIL": "demo emulator images pictures repairs",
     "pyarrow": "_parts merge metadata semart",
     "simdjson": "_service",
     "starlette": "emulator",

@@ -55,11 +55,12 @@ def read(directory: Path) -> dict[str, np.ndarray]:
     return dict(zip(table["image_file"], table["vector"], strict=True))
 
 
-def assert_found(checkpoint: Checkpoint, content_sha256: bytes, content: bytes) -> None:
-    """Make sure that a content's own vector is found."""
+def assert_found(checkpoint: Checkpoint, content_sha256: bytes, content: bytes, repairs: str = "") -> None:
+    """Make sure that a content's own vector is found, with what was repaired before it was embedded."""
     found = checkpoint.vector_with_content(content_sha256)
     assert found is not None
     np.testing.assert_array_equal(found[0], vector_for(content))
+    assert found[1] == repairs
 
 
 def test_what_is_recorded_is_there_after_closing(tmp_path: Path) -> None:
@@ -197,6 +198,15 @@ def test_an_image_is_done_or_failed_never_both(tmp_path: Path) -> None:
         checkpoint.record([done("a.jpg"), failed("b.jpg")])
     assert list(read(tmp_path)) == ["a.jpg"]
     assert [failure.image_file for failure in read_failures(tmp_path)] == ["b.jpg"]
+
+
+def test_what_was_repaired_is_found_with_the_vector(tmp_path: Path) -> None:
+    """In the journal and in a part: another image of this content is told the same."""
+    entry = Done("a.jpg", vector_for(b"a"), hashlib.sha256(b"a").digest(), 1, "orientation 6")
+    for entries in ([entry], []):
+        with open_checkpoint(tmp_path) as checkpoint:
+            checkpoint.record(entries)
+            assert_found(checkpoint, entry.content_sha256, b"a", "orientation 6")
 
 
 def test_a_vector_is_found_by_content_wherever_it_rests(tmp_path: Path) -> None:

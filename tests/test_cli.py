@@ -2,66 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import signal
-import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
 
+from command_line import cli, end, start
 from fake_service import FakeService, Reply, error_reply, good_reply
 from helpers import make_images
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
+    from command_line import Ran
+
 pytestmark = pytest.mark.timeout(120)
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-async def start(
-    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None
-) -> asyncio.subprocess.Process:
-    """Start the command line in a folder, with no more of an environment than is given."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("VISION_")}
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "semart_vectors",
-        *map(str, arguments),
-        cwd=cwd,
-        env={**clean, **(env or {})},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        # A shell starts what runs in its background deaf to Ctrl-C, and that is inherited.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
-
-
-async def end(process: asyncio.subprocess.Process) -> Ran:
-    """Wait for a command, and check that it never shows a traceback."""
-    out, err = await process.communicate()
-    assert b"Traceback" not in err
-    return Ran(process.returncode or 0, out.decode(), err.decode())
-
-
-async def cli(*arguments: str | Path, cwd: Path, service: FakeService | None = None) -> Ran:
-    """Run a command to its end, on a service or on none."""
-    env = {} if service is None else {"VISION_ENDPOINT": service.endpoint, "VISION_KEY": "k"}
-    return await end(await start(*arguments, cwd=cwd, env=env))
 
 
 async def embed(cwd: Path, service: FakeService | None, *options: str) -> Ran:
@@ -324,3 +281,14 @@ async def test_the_images_folder_is_found_in_either_spelling(service: FakeServic
     make_images(tmp_path / "Images", 1)
     ran = await embed(tmp_path, service)
     assert (ran.code, len(service.calls)) == (0, 1)
+
+
+async def test_a_longest_side_is_for_images_that_are_repaired(service: FakeService, tmp_path: Path) -> None:
+    """Alone it would promise what is not done; with --repair-images it is recorded what was."""
+    make_images(tmp_path / "images", 2)
+    ran = await embed(tmp_path, service, "--max-side=16")
+    assert (ran.code, "goes with --repair-images" in ran.err) == (2, True)
+    assert (await embed(tmp_path, service, "--max-side=16000", "--repair-images")).code == 2
+    assert (await embed(tmp_path, service, "--max-side=16", "--repair-images")).code == 0
+    table = pd.read_parquet(tmp_path / "ck" / "vectors")
+    assert table["repairs"].tolist() == ["scaled to 16 x 16"] * 2

@@ -7,7 +7,7 @@ import os
 import warnings
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -44,6 +44,17 @@ def blank(size: tuple[int, int], format_: str = "PNG") -> bytes:
     file = io.BytesIO()
     Image.new("1", size).save(file, format_)
     return file.getvalue()
+
+
+def large(format_: str, size: tuple[int, int]) -> bytes:
+    """Return what is whole by its first and last bytes, and says that it measures so much."""
+    width, height = size
+    if format_ == "GIF":
+        sides = width.to_bytes(2, "little") + height.to_bytes(2, "little")
+        # Its one frame is to be cleared away after it, which Pillow makes room for at once.
+        return b"GIF89a" + sides + b"\0\0\0!\xf9\4\x08\0\0\0\0,\0\0\0\0" + sides + b"\0\2\0;"
+    sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + sides
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -92,11 +103,14 @@ def test_a_rotated_image_passes(orientation: int) -> None:
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
         (b"\xff\xd8\xff", "cut or damaged"),
         (b"BM and so on", "cut or damaged"),
-        (b"RIFF\x24\0\0\0WAVEfmt ", "cut or damaged"),
+        (b"RIFF\x24\0\0\0WEBPVP8 ", "cut or damaged"),
+        (b"RIFF\x08\0\0\0WAVEfmt ", "not an image"),
         (picture(size=(10, 10)), "10 x 10 pixels"),
         (picture(size=(400, 10)), "400 x 10 pixels"),
         (blank((16_000, 20)), "16000 x 20 pixels"),
         (blank((20, 16_001)), "20 x 16001 pixels"),
+        (large("GIF", (16_000, 15_000)), "16000 x 15000 pixels"),
+        (large("WEBP", (16_000, 15_000)), "16000 x 15000 pixels"),
         (picture() + bytes(MAX_BYTES), "at most 20,971,520"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -145,6 +159,15 @@ def test_a_jpeg_that_lacks_only_its_end_mark_is_refused() -> None:
         check_image(picture()[:-2])
 
 
+def test_a_jpeg_that_is_cut_where_its_thumbnail_ends_is_refused() -> None:
+    """It ends as a JPEG does, and holds nothing of the image."""
+    thumbnail, whole = picture(size=(16, 12)), picture()
+    record = b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2) + thumbnail
+    check_image(whole[:2] + record + whole[2:])
+    with pytest.raises(InvalidInputError, match="cut or damaged"):
+        check_image(whole[:2] + record)
+
+
 @pytest.fixture
 def _nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Refuse to make pixels of a file, and to be warned."""
@@ -161,6 +184,22 @@ def _nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_quarter_of_a_gigapixel_passes_without_being_decoded(size: tuple[int, int]) -> None:
     """Its sides are legal: no warning of a bomb, and no memory for its pixels."""
     check_image(blank(size))
+
+
+@pytest.mark.usefixtures("_nothing_is_decoded")
+@pytest.mark.parametrize("format_", ["GIF", "WEBP"])
+def test_a_size_that_pillow_takes_for_a_bomb_passes(format_: str) -> None:
+    """It is read from the header without Pillow, which would not go on."""
+    check_image(large(format_, (15_999, 15_700)))
+
+
+@pytest.mark.parametrize("size", [(11, 15_999), (300, 40)])
+@pytest.mark.parametrize("options", [{"lossless": True}, {"lossless": False}, {"exif": b"Exif\0\0MM"}])
+def test_the_sizes_of_all_kinds_of_webp_are_read(size: tuple[int, int], options: dict[str, Any]) -> None:
+    """Each keeps it in another way."""
+    file = io.BytesIO()
+    Image.new("RGB", size).save(file, "WEBP", **options)
+    assert images_module._webp_size(file.getvalue()) == size
 
 
 @pytest.mark.usefixtures("_nothing_is_decoded")
@@ -346,12 +385,10 @@ def test_links_to_folders_are_not_followed_and_links_to_files_are(tmp_path: Path
 
 def test_odd_names_come_as_they_are(tmp_path: Path) -> None:
     """Blanks, quotes, newlines, leading dashes, both forms of an umlaut, bytes that are no Unicode."""
-    names = sorted(
-        ["-rf.jpg", " .jpg", "a\nb.jpg", "'\".jpg", "é.jpg", "e\u0301.jpg", "\udcff.jpg", "x" * 251 + ".jpg"]
-    )
-    for name in names:
+    names = ["-rf.jpg", " .jpg", "a\nb.jpg", "'\".jpg", "é.jpg", "e\u0301.jpg", "x" * 251 + ".jpg"]
+    for name in [*names, "\udcff.jpg"]:
         (tmp_path / name).touch()
-    assert found(tmp_path) == names
+    assert found(tmp_path) == sorted([*names, "//ff.jpg"])
 
 
 @pytest.mark.parametrize("name", ["missing", "file"])

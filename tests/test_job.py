@@ -198,6 +198,19 @@ async def test_only_the_images_asked_for(embedder: AsyncVisionEmbedder, tmp_path
     assert (failure.image_file, failure.error) == ("missing.jpg", "UnreadableImageError")
 
 
+async def test_names_may_be_given_as_the_system_lists_them(
+    embedder: AsyncVisionEmbedder, tmp_path: Path
+) -> None:
+    """Python has odd bytes in another form than the checkpoint; either names the image, and both once."""
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "caf\udce9.jpg").write_bytes(jpeg(1))
+    given = ["caf\udce9.jpg", "caf//e9.jpg"]
+    job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck", image_files=given)
+    assert (await job.run()).total == 1
+    check_vectors(tmp_path, {"caf//e9.jpg": jpeg(1)})
+    assert (await run(embedder, tmp_path)).already_done == 1
+
+
 async def test_a_refused_key_stops_the_run_and_keeps_what_was_paid_for(
     embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
 ) -> None:

@@ -314,8 +314,8 @@ def test_no_match_at_all_shows_a_name_of_each_side(tmp_path: Path) -> None:
         (table_of(["a"]).assign(vector=1, model_version=1), "a column vector and model_version is there"),
         (table_of([]).astype("str"), "the table: no rows to merge"),
         (table_of(["a"]).rename(columns=str.upper), "no column image_file; the columns are 'IMAGE_FILE'"),
-        (table_of(["a", "a"]), "image_file names more than one row: 'a'"),
-        (table_of(["a"]).assign(image_file=7), "image_file is empty or no text in 0"),
+        (table_of(["a", "a"]), "the table, row 1 .*: image_file is 'a', as in row 0 "),
+        (table_of(["a"]).assign(image_file=7), "the table, row 0 .*: image_file is empty or no text"),
     ],
 )  # fmt: skip  # a fault a line
 def test_metadata_that_cannot_be_merged_is_refused(tmp_path: Path, table: pd.DataFrame, told: str) -> None:

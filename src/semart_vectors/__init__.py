@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from semart_vectors.job import EmbeddingJob
     from semart_vectors.merge import merge_vectors
     from semart_vectors.records import Embedding, EmbeddingBatch, EmbeddingFailure, JobReport, MergeReport
+    from semart_vectors.repairs import ImageRepair
     from semart_vectors.semart import clean_semart
 
     __version__: str
@@ -31,6 +32,7 @@ __all__ = [
     "EmbeddingBatch",
     "EmbeddingFailure",
     "EmbeddingJob",
+    "ImageRepair",
     "JobReport",
     "MergeReport",
     "RetryPolicy",
@@ -47,6 +49,7 @@ _HOME = {
     "EmbeddingBatch": "records",
     "EmbeddingFailure": "records",
     "EmbeddingJob": "job",
+    "ImageRepair": "repairs",
     "JobReport": "records",
     "MergeReport": "records",
     "RetryPolicy": "_retry",
@@ -57,7 +60,7 @@ _HOME = {
 }
 
 
-_MODULES = frozenset({"errors", "images", "metadata", "pictures", "records", *_HOME.values()})
+_MODULES = frozenset({"errors", "images", "metadata", "names", "pictures", "records", *_HOME.values()})
 
 
 def __getattr__(name: str) -> object:

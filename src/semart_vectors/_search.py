@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from semart_vectors.images import NAMES_AT_A_TIME, fingerprint_of, walk_images
+from semart_vectors.names import to_path, to_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -119,8 +120,12 @@ class Search:
             return NO_FILE
 
     def path(self, name: str) -> str:
-        """Return where an image is."""
-        return os.path.join(self._images_dir, name)  # noqa: PTH118 - a million times
+        """Return where an image is.
+
+        Raises:
+            UnreadableImageError: the name leads out of the folder, or is no image's.
+        """
+        return os.path.join(self._images_dir, to_path(name))  # noqa: PTH118 - a million times
 
     def _found(self, pick: Callable[[list[str]], Found]) -> Iterator[Found]:
         already_done = failed = 0
@@ -169,4 +174,4 @@ class Search:
 
 
 def _in_pieces(names: tuple[str, ...]) -> Iterator[list[str]]:
-    return (list(names[at : at + NAMES_AT_A_TIME]) for at in range(0, len(names), NAMES_AT_A_TIME))
+    return (to_texts(list(names[at : at + NAMES_AT_A_TIME])) for at in range(0, len(names), NAMES_AT_A_TIME))

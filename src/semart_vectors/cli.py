@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from semart_vectors.records import JobReport
+    from semart_vectors.repairs import ImageRepair
 
 ResultT = TypeVar("ResultT")
 
@@ -169,6 +170,17 @@ def clean(dataset_dir: Path, output: Path, more_than: int) -> None:
     help="Vectors of two models do not compare.",
 )
 @click.option("--retry-failed", is_flag=True, help="Try again what failed in earlier runs.")
+@click.option(
+    "--repair-images",
+    is_flag=True,
+    help="Mend what needs it first: orientation, CMYK, 16 bits, animations, sides and files too large.",
+)
+@click.option(
+    "--max-side",
+    type=click.IntRange(11, 15_999),
+    metavar="PIXELS",
+    help="Scale down what has a longer side; with --repair-images.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what there is to do, and make no call.")
 @_AS_JSON
 def embed(  # noqa: PLR0917 - click passes them all by name
@@ -180,6 +192,8 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     max_in_flight: int | None,
     model_version: str,
     retry_failed: bool,  # noqa: FBT001 - as above
+    repair_images: bool,  # noqa: FBT001 - as above
+    max_side: int | None,
     dry_run: bool,  # noqa: FBT001 - as above
     as_json: bool,  # noqa: FBT001 - as above
 ) -> None:
@@ -189,6 +203,8 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     from semart_vectors.job import EmbeddingJob, plan_job
     from semart_vectors.semart import find_images_dir
 
+    if max_side is not None and not repair_images:
+        raise click.UsageError("--max-side goes with --repair-images")
     image_files = None if metadata is None else _image_files(metadata)
     if images_dir.name.lower() == "images" and not images_dir.exists():
         images_dir = find_images_dir(images_dir.parent)  # the archive says Images, the tutorial images
@@ -223,6 +239,7 @@ def embed(  # noqa: PLR0917 - click passes them all by name
         checkpoint=checkpoint,
         image_files=image_files,
         retry_failed=retry_failed,
+        repair=_repair(max_side) if repair_images else None,
         progress=True,
     )
 
@@ -309,7 +326,9 @@ def merge(metadata: Path, checkpoint_dir: Path, output: Path, as_json: bool) -> 
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    log = logging.StreamHandler()
+    log.setFormatter(_PrintableFormatter("%(message)s"))
+    logging.basicConfig(handlers=[log], level=logging.WARNING)
     logging.getLogger("semart_vectors").setLevel(logging.INFO)
     warnings.filterwarnings("ignore", module="PIL")  # what a picture's metadata lack does not matter here
     try:
@@ -365,6 +384,12 @@ def _image_files(metadata: Path) -> list[str]:
     return names
 
 
+def _repair(max_side_px: int | None) -> ImageRepair:
+    from semart_vectors.repairs import ImageRepair
+
+    return ImageRepair() if max_side_px is None else ImageRepair(max_side_px=max_side_px)
+
+
 def _exit_code(error: errors.SemartVectorsError) -> int:
     return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
 
@@ -382,7 +407,7 @@ def _tell_failures(checkpoint: Path, count: int) -> None:
 
     failures = read_failures(checkpoint)
     for failure in failures[:_NAMED]:
-        _say(_printable(f"  {failure.image_file}: {failure.message}"), err=True)
+        _say(f"  {failure.image_file}: {failure.message}", err=True)
     _say(
         f"{count:,} failed; {checkpoint / 'failures.parquet'} names them, --retry-failed tries them again",
         err=True,
@@ -391,21 +416,32 @@ def _tell_failures(checkpoint: Path, count: int) -> None:
 
 def _first_few(names: tuple[str, ...]) -> str:
     more = len(names) - _NAMED
-    return _printable(", ".join(names[:_NAMED])) + (f" and {more:,} more" if more > 0 else "")
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _printable(text: str) -> str:
-    """Escape what a file's name could do to a terminal."""
+    """Escape what a file's name could do to a terminal, and what it cannot show."""
+    encoding = (sys.stderr and sys.stderr.encoding) or "ascii"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+class _PrintableFormatter(logging.Formatter):
+    """Warnings name files too."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
+        """Return the line, without what follows it of a traceback."""
+        return _printable(super().formatMessage(record))
+
+
 def _print(result: DataclassInstance, text: str, *, as_json: bool) -> None:
-    _say(orjson.dumps(dataclasses.asdict(result)).decode() if as_json else text)
+    _say(orjson.dumps(dataclasses.asdict(result)) if as_json else text)
 
 
-def _say(text: str, *, err: bool = False) -> None:
+def _say(message: str | bytes, *, err: bool = False) -> None:
+    """Print a line: a text so that no name in it does harm, or JSON, which is UTF-8 everywhere."""
     try:
-        click.echo(text, err=err)
+        click.echo(_printable(message) if isinstance(message, str) else message, err=err)
     except BrokenPipeError:  # whoever reads us has seen enough; that changes nothing of what was done
         os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if err else sys.stdout).fileno())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 import struct
 import threading
@@ -16,12 +17,11 @@ from heapq import merge
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
-    Image,
     JpegImagePlugin,
     PngImagePlugin,
     TiffImagePlugin,
@@ -34,9 +34,12 @@ from semart_vectors.errors import (
     OutOfResourcesError,
     UnreadableImageError,
 )
+from semart_vectors.names import to_text, to_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from PIL import ImageFile
 
 MAX_BYTES = 20_971_520
 """The service takes images of up to 20 MiB."""
@@ -55,7 +58,11 @@ _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _FRAME_HEADER_BYTES = 9
 """A JPEG's frame header, which says how large the image is: T.81, table B.1 and B.2.2, up to its width."""
 
-_decoding = threading.Lock()
+_BIG_TIFF, _TIFF_SHORT = 43, 3
+_TIFF_PIECES = ((273, 279), (324, 325))
+"""Tags of the offsets and lengths of strips, and of tiles: TIFF 6.0, sections 8 and 15."""
+
+decoding = threading.Lock()
 """One at a time: sixteen threads would take sixteen times that memory."""
 
 SUFFIXES = frozenset(
@@ -98,8 +105,21 @@ def load_file(path: str | os.PathLike[str], *, source: object = None) -> LoadedI
         InvalidInputError: the service would refuse it.
         OutOfResourcesError: no file could be read at present.
     """
+    data, status = read_file(path)
+    check_image(data)
+    return LoadedImage(path if source is None else source, data, status)
+
+
+def read_file(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> tuple[bytes, os.stat_result]:
+    """Read a file of no more than `max_bytes` as it is, with its status.
+
+    Raises:
+        UnreadableImageError: it cannot be read, or is no regular file.
+        InvalidInputError: it is larger.
+        OutOfResourcesError: no file could be read at present.
+    """
     try:
-        data, status = _read_regular_file(path)
+        return _read_regular_file(path, max_bytes)
     except InvalidInputError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -110,8 +130,6 @@ def load_file(path: str | os.PathLike[str], *, source: object = None) -> LoadedI
             ) from error
         reason = getattr(error, "strerror", None) or str(error)
         raise UnreadableImageError(f"it cannot be read: {reason}") from error
-    check_image(data)
-    return LoadedImage(path if source is None else source, data, status)
 
 
 def load_bytes(data: bytes, *, source: object) -> LoadedImage:
@@ -138,12 +156,13 @@ def fingerprint_of(status: os.stat_result) -> int:
 def walk_images(
     folder: Path, *, only: Callable[[list[str]], list[str]] = list, below: str = ""
 ) -> Iterator[list[str]]:
-    """Yield the images below `folder`, as ``/``-separated paths relative to it, in lists of a thousand.
+    """Yield the images below `folder`, as texts of their paths relative to it, in lists of a thousand.
 
-    Those of a folder come in sorted order, then those of the folders in it, each of which is listed when its
-    turn comes; one folder's names at a time are held. Links to folders are not followed, as they may go in
-    circles. A list may be empty: it says that work was done and there is more, so that a walk through a
-    million files can be left at any of them.
+    The paths are ``/``-separated and written as `semart_vectors.names` has it. Those of a folder come in
+    sorted order, then those of the folders in it, each of which is listed when its turn comes; one folder's
+    names at a time are held. Links to folders are not followed, as they may go in circles. A list may be
+    empty: it says that work was done and there is more, so that a walk through a million files can be left
+    at any of them.
 
     Args:
         folder: Where to begin.
@@ -167,7 +186,7 @@ def walk_images(
                         folders.append(name)
                     elif name.lower().endswith(_SUFFIXES) and (name[0] != "." or _has_suffix(name)):
                         names.append(below + name)
-                runs.append(_packed(sorted(only(names))))
+                runs.append(_packed(sorted(only(to_texts(names)))))
                 folder_runs.append(_packed(sorted(folders)))
                 yield []
     except OSError as error:
@@ -178,7 +197,7 @@ def walk_images(
         yield found
     runs.clear()
     for name in merge(*map(_unpacked, folder_runs)):
-        yield from walk_images(folder / name, only=only, below=f"{below}{name}/")
+        yield from walk_images(folder / name, only=only, below=f"{below}{to_text(name)}/")
 
 
 def _packed(names: list[str]) -> list[str]:
@@ -206,15 +225,20 @@ def check_image(data: bytes) -> None:
         InvalidInputError: it is empty, too large, of another format, too small, too big, or cut.
     """
     if is_plain_jpeg(data):
-        return None
+        return
     if not 0 < len(data) <= MAX_BYTES:
         raise InvalidInputError(_size_refused(len(data)))
-    for magic, opener, ends_whole in _FORMATS:
-        if data.startswith(magic):
-            return _check_format(data, opener, ends_whole)
-    raise InvalidInputError(
-        "it is not an image that the service takes (JPEG, PNG, GIF, BMP, WEBP, ICO, TIFF, MPO)"
-    )
+    kind = format_of(data)
+    if kind is None:
+        raise InvalidInputError(
+            "it is not an image that the service takes (JPEG, PNG, GIF, BMP, WEBP, ICO, TIFF, MPO)"
+        )
+    _check_format(data, kind)
+
+
+def format_of(data: bytes) -> Format | None:
+    """Return the format of an image, by how it begins; None if the service takes none such."""
+    return next((kind for kind in _FORMATS if kind.beginning.match(data)), None)
 
 
 def is_plain_jpeg(data: bytes) -> bool:
@@ -223,29 +247,35 @@ def is_plain_jpeg(data: bytes) -> bool:
     Its header alone tells that in a microsecond, so that this, and only this, may run on the event loop.
     Whatever is not plain wants a closer look.
     """
-    if not (len(data) <= MAX_BYTES and data.startswith(b"\xff\xd8\xff") and _jpeg_ends_whole(data)):
+    if not (len(data) <= MAX_BYTES and data.startswith(b"\xff\xd8\xff") and _ends_with_mark(data)):
         return False
+    width, height = _jpeg_size(data)
+    return MIN_SIDE_PX <= width <= MAX_SIDE_PX and MIN_SIDE_PX <= height <= MAX_SIDE_PX
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Return width and height as the frame header has them; zeros if no such header is found."""
     at = 2
     while at + _FRAME_HEADER_BYTES <= len(data) and data[at] == _MARKER:
-        kind = data[at + 1]
-        if kind in _FRAME_HEADERS:
-            height, width = int.from_bytes(data[at + 5 : at + 7]), int.from_bytes(data[at + 7 : at + 9])
-            return MIN_SIDE_PX <= width <= MAX_SIDE_PX and MIN_SIDE_PX <= height <= MAX_SIDE_PX
+        if data[at + 1] in _FRAME_HEADERS:
+            return int.from_bytes(data[at + 7 : at + 9]), int.from_bytes(data[at + 5 : at + 7])
         at += 2 + int.from_bytes(data[at + 2 : at + 4])  # a segment says how long it is
-    return False
+    return 0, 0
 
 
-def _check_format(
-    data: bytes, opener: Callable[[BytesIO], Image.Image], ends_whole: Callable[[bytes], bool]
-) -> None:
+def _check_format(data: bytes, kind: Format) -> None:
+    is_whole = kind.ends_whole(data)
     try:
-        with opener(BytesIO(data)) as image:
-            width, height = image.size
-            if not ends_whole(data) and width * height <= _MAX_DECODED_PX:
-                with _decoding:
-                    image.load()
+        if is_whole and kind.size is not None:
+            width, height = kind.size(data)
+        else:
+            with kind.open(BytesIO(data)) as image:
+                width, height = image.size
+                if not is_whole and width * height <= _MAX_DECODED_PX:
+                    with decoding:
+                        image.load()
     except Exception as error:  # Pillow raises many types for broken files, SyntaxError among them
-        if ends_whole(data):
+        if is_whole:
             return  # it is not cut, and what Pillow cannot read the service may
         raise InvalidInputError(f"it is cut or damaged: {error}") from error
     if not (MIN_SIDE_PX <= width <= MAX_SIDE_PX and MIN_SIDE_PX <= height <= MAX_SIDE_PX):
@@ -255,7 +285,7 @@ def _check_format(
         )
 
 
-def _read_regular_file(path: str | os.PathLike[str]) -> tuple[bytes, os.stat_result]:
+def _read_regular_file(path: str | os.PathLike[str], max_bytes: int) -> tuple[bytes, os.stat_result]:
     # Without O_NONBLOCK the open itself would wait for ever for a pipe's other end.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:  # by hand: `open` refuses the descriptor of a directory, and leaves it open
@@ -264,13 +294,13 @@ def _read_regular_file(path: str | os.PathLike[str]) -> tuple[bytes, os.stat_res
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(status.st_mode):
             raise OSError("it is not a regular file")
-        if status.st_size > MAX_BYTES:
+        if status.st_size > max_bytes:
             raise InvalidInputError(_size_refused(status.st_size))
         data = os.read(descriptor, status.st_size + 1)
         if len(data) != status.st_size:  # it grew, or the read was interrupted: `open` copes, at some cost
             os.lseek(descriptor, 0, os.SEEK_SET)
             with open(descriptor, "rb", closefd=False) as file:
-                data = file.read(MAX_BYTES + 1)
+                data = file.read(max_bytes + 1)
         return data, status
     finally:
         os.close(descriptor)
@@ -282,13 +312,41 @@ def _size_refused(size_bytes: int) -> str:
     return f"it has {size_bytes:,} bytes; the service takes at most {MAX_BYTES:,}"
 
 
-def _open_icon(file: BytesIO) -> Image.Image:
-    """Tell an icon's size by its header; Pillow's own class decodes it at once, whatever it takes."""
-    header = file.read(8)
-    return Image.new("1", (header[6] or 256, header[7] or 256))
+def _open_icon(_: BytesIO) -> NoReturn:
+    """Leave Pillow's own class alone: it decodes a picture at once, whatever that takes."""
+    raise ValueError("a picture in it is not whole")
+
+
+def _icon_size(data: bytes) -> tuple[int, int]:
+    return data[6] or 256, data[7] or 256
+
+
+def _gif_size(data: bytes) -> tuple[int, int]:
+    return int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    match data[12:16]:
+        case b"VP8X":
+            return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+        case b"VP8L":
+            bits = int.from_bytes(data[21:25], "little")
+            return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+        case b"VP8 ":
+            return (
+                int.from_bytes(data[26:28], "little") & 0x3FFF,
+                int.from_bytes(data[28:30], "little") & 0x3FFF,
+            )
+        case _:
+            raise ValueError("its first chunk is no picture")
 
 
 def _jpeg_ends_whole(data: bytes) -> bool:
+    # What is cut where a thumbnail ends has the mark, but nothing of the image itself.
+    return _ends_with_mark(data) and _jpeg_size(data) != (0, 0)
+
+
+def _ends_with_mark(data: bytes) -> bool:
     return data.rstrip(b"\0\r\n ").endswith(b"\xff\xd9")
 
 
@@ -297,7 +355,27 @@ def _png_ends_whole(data: bytes) -> bool:
 
 
 def _gif_ends_whole(data: bytes) -> bool:
-    return data.rstrip(b"\0").endswith(b";")
+    """Go from block to block: in the midst of one any byte may look like the end."""
+    try:
+        at = 13 + _gif_palette_bytes(data[10])
+        while data[at : at + 1] != b";":
+            match data[at : at + 1]:
+                case b",":  # a frame
+                    at += 11 + _gif_palette_bytes(data[at + 9])
+                case b"!":  # an extension
+                    at += 2
+                case _:
+                    return False
+            while data[at]:
+                at += 1 + data[at]
+            at += 1
+    except IndexError:
+        return False
+    return True
+
+
+def _gif_palette_bytes(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _webp_ends_whole(data: bytes) -> bool:
@@ -305,23 +383,67 @@ def _webp_ends_whole(data: bytes) -> bool:
 
 
 def _bmp_ends_whole(data: bytes) -> bool:
-    return len(data) >= int.from_bytes(data[2:6], "little")
+    return len(data) >= max(26, int.from_bytes(data[2:6], "little"))
 
 
-def _left_to_the_service(_: bytes) -> bool:
-    return True
+def _tiff_ends_whole(data: bytes) -> bool:
+    """Look whether the directory of the first page, and all its strips or tiles, lie within the file."""
+    order: Literal["little", "big"] = "little" if data.startswith(b"II") else "big"
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(data[at : at + size], order)
+
+    def numbers(tag: int) -> list[int]:
+        at = entries.get(tag, len(data))
+        size, count = 2 if number(at + 2, 2) == _TIFF_SHORT else 4, number(at + 4, 4)
+        start = at + 8 if size * count <= 4 else number(at + 8, 4)  # noqa: PLR2004 - as many bytes as fit in
+        return [number(place, size) for place in range(start, min(start + size * count, len(data)), size)]
+
+    if number(2, 2) == _BIG_TIFF:
+        return True  # it may be larger than the service takes anything
+    first = number(4, 4) + 2
+    end = first + 12 * number(first - 2, 2)
+    entries = {number(at, 2): at for at in range(first, end, 12)}
+    pieces = [(numbers(offsets), numbers(lengths)) for offsets, lengths in _TIFF_PIECES]
+    return first < end <= len(data) and all(
+        offset + length <= len(data)
+        for offsets, lengths in pieces
+        for offset, length in zip(offsets, lengths, strict=False)
+    )
+
+
+def _icon_ends_whole(data: bytes) -> bool:
+    """Look whether all its pictures lie within the file."""
+    entries = range(6, 6 + 16 * int.from_bytes(data[4:6], "little"), 16)
+    ends = [
+        int.from_bytes(data[at + 8 : at + 12], "little") + int.from_bytes(data[at + 12 : at + 16], "little")
+        for at in entries
+    ]
+    return bool(ends) and max(entries.stop, *ends) <= len(data)
+
+
+class Format(NamedTuple):
+    """A format that the service takes."""
+
+    beginning: re.Pattern[bytes]
+    open: Callable[[BytesIO], ImageFile.ImageFile]
+    """Reads the header; decodes nothing yet."""
+    ends_whole: Callable[[bytes], bool]
+    """Whether the end is there; if so, the image is not decoded to see it."""
+    size: Callable[[bytes], tuple[int, int]] | None = None
+    """Tells width and height in pixels of a whole image that `open` might not take."""
 
 
 # Pillow's own `Image.open` warns of, and refuses, large images that the service takes; so each format's
-# class is asked directly, which decodes nothing yet. MPO, several JPEGs in one file, begins as a JPEG.
-_FORMATS: tuple[
-    tuple[bytes | tuple[bytes, ...], Callable[[BytesIO], Image.Image], Callable[[bytes], bool]], ...
-] = (
-    (b"\xff\xd8\xff", JpegImagePlugin.JpegImageFile, _jpeg_ends_whole),
-    (b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile, _png_ends_whole),
-    ((b"GIF87a", b"GIF89a"), GifImagePlugin.GifImageFile, _gif_ends_whole),
-    (b"RIFF", WebPImagePlugin.WebPImageFile, _webp_ends_whole),
-    (b"BM", BmpImagePlugin.BmpImageFile, _bmp_ends_whole),
-    ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), TiffImagePlugin.TiffImageFile, _left_to_the_service),
-    (b"\0\0\1\0", _open_icon, _left_to_the_service),
+# class is asked directly. MPO, several JPEGs in one file, begins as a JPEG.
+_FORMATS = (
+    Format(re.compile(rb"\xff\xd8\xff"), JpegImagePlugin.JpegImageFile, _jpeg_ends_whole),
+    Format(re.compile(rb"\x89PNG\r\n\x1a\n"), PngImagePlugin.PngImageFile, _png_ends_whole),
+    Format(re.compile(rb"GIF8[79]a"), GifImagePlugin.GifImageFile, _gif_ends_whole, _gif_size),
+    Format(
+        re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImagePlugin.WebPImageFile, _webp_ends_whole, _webp_size
+    ),
+    Format(re.compile(rb"BM"), BmpImagePlugin.BmpImageFile, _bmp_ends_whole),
+    Format(re.compile(rb"II[*+]\0|MM\0[*+]"), TiffImagePlugin.TiffImageFile, _tiff_ends_whole),
+    Format(re.compile(rb"\0\0\x01\0"), _open_icon, _icon_ends_whole, _icon_size),
 )

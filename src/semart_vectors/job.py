@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 
+    from semart_vectors.repairs import ImageRepair
+
 _logger = logging.getLogger("semart_vectors")
 
 _READERS = 16
@@ -72,6 +74,8 @@ class _Image:
     image_file: str
     content_sha256: bytes
     file_fingerprint: int
+    repairs: str = ""
+    """What was done to it before it goes out."""
     twins: list[_Image] = field(default_factory=list)
     """Others with the very same content, which wait for this one's outcome."""
 
@@ -91,18 +95,22 @@ class EmbeddingJob:
         checkpoint: str | os.PathLike[str],
         image_files: Iterable[str] | None = None,
         retry_failed: bool = False,
+        repair: ImageRepair | None = None,
         progress: bool | None = None,
     ) -> None:
         """Describe a job; `run` does it.
 
         Args:
             embedder: An open `AsyncVisionEmbedder`, which others may use meanwhile.
-            images_dir: The folder; all images below it count, known by their paths relative to it.
+            images_dir: The folder; all images below it count, known by their paths relative to it, as
+                `semart_vectors.names` writes them.
             checkpoint: The folder of the checkpoint, made if missing.
             image_files: Only these paths relative to `images_dir`, such as the metadata's; one that is
                 missing is a failure.
             retry_failed: Try again what failed in an earlier run. Without it a failed image is tried again
                 only if its file has changed since.
+            repair: Mends images before they are sent, and the checkpoint says what was done to each. None
+                sends every file's own bytes. What has its vector already keeps it, either way.
             progress: Whether to show a progress bar on stderr; None shows it on a terminal.
         """
         self._embedder = embedder
@@ -110,6 +118,7 @@ class EmbeddingJob:
         self._checkpoint_dir = Path(checkpoint)
         self._image_files = _as_given(image_files)
         self._retry_failed = retry_failed
+        self._repair = repair
         self._show_progress = progress
         self._run = self._new_run()
 
@@ -142,6 +151,7 @@ class EmbeddingJob:
             image_files=self._image_files,
             checkpoint=Checkpoint(self._checkpoint_dir, model_version=self._embedder.model_version),
             retry_failed=self._retry_failed,
+            repair=self._repair,
         )
 
 
@@ -187,8 +197,10 @@ class _Run:
         image_files: tuple[str, ...] | None,
         checkpoint: Checkpoint,
         retry_failed: bool,
+        repair: ImageRepair | None = None,
     ) -> None:
         self._checkpoint = checkpoint
+        self._repair = repair
         self._search = Search(images_dir, image_files, checkpoint, retry_failed=retry_failed)
         self._searching = ThreadPoolExecutor(2, thread_name_prefix="semart-vectors-search")
         self._reader = Reader(self._read_all, threads=_READERS)
@@ -325,14 +337,14 @@ class _Run:
         try:
             return self._image(name)
         except ItemError as error:
-            return _failed(name.encode("utf-8", "backslashreplace").decode(), fingerprint, error)
+            return _failed(name, fingerprint, error)
 
     def _image(self, name: str) -> tuple[_Image, bytes]:
-        if not _is_utf8(name):
-            raise UnreadableImageError("its name is not valid UTF-8: rename it")
-        if name.startswith("/") or ".." in name.split("/"):
-            raise UnreadableImageError("its name leads out of the folder of images")
-        loaded = load_file(self._search.path(name))
+        path = self._search.path(name)
+        if self._repair is not None:
+            mended = self._repair.load_file(path)
+            return _Image(name, mended.content_sha256, mended.file_fingerprint, mended.repairs), mended.data
+        loaded = load_file(path)
         return _Image(name, hashlib.sha256(loaded.data).digest(), loaded.fingerprint), loaded.data
 
     async def _unpaid(
@@ -374,7 +386,7 @@ class _Run:
         if (first := self._under_way.get(image.content_sha256)) is not None:
             first.twins.append(image)
         elif (vector := self._recorder.vector(image.content_sha256)) is not None:
-            self._settle(_done(image, vector))
+            self._settle(_done(image, vector, image.repairs))
         else:
             self._under_way[image.content_sha256] = image
             return True
@@ -385,7 +397,7 @@ class _Run:
         # Found and read in one visit to the thread that records: a name may get another vector in between.
         found = await self._recorder.ask(self._checkpoint.vector_with_content, image.content_sha256)
         if found is not None:
-            self._settle(_done(image, found[0]))
+            self._settle(_done(image, *found))
         return found is not None
 
     async def _collect(self, outcomes: OutcomeStream[Outcome]) -> None:
@@ -416,7 +428,7 @@ class _Run:
         match outcome:
             case Embedding(vector=vector, attempts=attempts):
                 for each in (image, *image.twins):
-                    self._settle(_done(each, vector))
+                    self._settle(_done(each, vector, each.repairs))
                 self._settle_doubtful()
             case EmbeddingFailure(error=error):
                 attempts = error.attempts
@@ -462,16 +474,8 @@ def _as_given(image_files: Iterable[str] | None) -> tuple[str, ...] | None:
     return None if image_files is None else tuple(image_files)
 
 
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _done(image: _Image, vector: Vector) -> Done:
-    return Done(image.image_file, vector, image.content_sha256, image.file_fingerprint)
+def _done(image: _Image, vector: Vector, repairs: str) -> Done:
+    return Done(image.image_file, vector, image.content_sha256, image.file_fingerprint, repairs)
 
 
 def _failed(image_file: str, fingerprint: int, error: ItemError) -> Failed:

@@ -18,7 +18,7 @@ from semart_vectors.errors import MetadataError
 from semart_vectors.files import write_aside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from os import PathLike
 
     import pandas as pd
@@ -32,7 +32,6 @@ UTF8 = "utf-8-sig"
 
 _NEEDS_QUOTES = re.compile(r'["\t\r\n]|\A\Z|\A\\\.\Z')
 _BATCH_ROWS = 8192
-_NAMED = 3
 
 
 def read_metadata(path: str | PathLike[str]) -> pd.DataFrame:
@@ -92,7 +91,7 @@ def read_table(path: Path) -> Any:
     tab = _is_tab(path)
     with reading(path):
         table = _read_tab(path) if tab else _read_parquet(path)
-    checked_names(table, str(path))
+        checked_names(table, str(path), (lambda row: f"line {_line_of(path, row)}") if tab else _row)
     return table
 
 
@@ -104,8 +103,18 @@ def to_arrow(table: pd.DataFrame) -> Any:
         raise MetadataError(f"the table has a column that cannot be stored: {error}") from error
 
 
-def checked_names(table: Any, where: str) -> list[str]:
-    """Return the image_file of every row, once all are known to be texts, not empty and not repeated."""
+def _row(row: int) -> str:
+    return f"row {row} (the first is 0)"
+
+
+def checked_names(table: Any, where: str, place: Callable[[int], str] = _row) -> list[str]:
+    """Return the image_file of every row, once all are known to be texts, not empty and not repeated.
+
+    Args:
+        table: Any Arrow table.
+        where: What an error calls the table.
+        place: What an error calls a row.
+    """
     if "image_file" not in table.column_names:
         found = ", ".join(map(repr, table.column_names)) or "none"
         raise MetadataError(f"{where}: no column image_file; the columns are {found}")
@@ -113,11 +122,16 @@ def checked_names(table: Any, where: str) -> list[str]:
     unusable = [row for row, name in enumerate(names) if not (isinstance(name, str) and name)]
     if unusable:
         raise MetadataError(
-            f"{where}: image_file is empty or no text in {_first_few(unusable)} (the first row is 0)"
+            f"{where}, {place(unusable[0])}: image_file is empty or no text{_and_more(unusable, 'row')}"
         )
     if len(set(names)) < len(names):
         repeated = [name for name, count in Counter(names).items() if count > 1]
-        raise MetadataError(f"{where}: image_file names more than one row: {_first_few(repeated)}")
+        first = names.index(repeated[0])
+        again = names.index(repeated[0], first + 1)
+        raise MetadataError(
+            f"{where}, {place(again)}: image_file is {repeated[0]!r}, as in {place(first)}"
+            f"{_and_more(repeated, 'name')}"
+        )
     return names
 
 
@@ -160,9 +174,9 @@ def reading(path: Path) -> Iterator[None]:
         raise MetadataError(f"cannot read {path}: {reason}") from error
 
 
-def _first_few(values: list[Any]) -> str:
-    more = len(values) - _NAMED
-    return ", ".join(map(repr, values[:_NAMED])) + (f" and {more} more" if more > 0 else "")
+def _and_more(values: list[Any], what: str) -> str:
+    more = len(values) - 1
+    return f"; so it is with {more:,} more {what}{'s' if more > 1 else ''}" if more else ""
 
 
 def _read_parquet(path: Path) -> Any:
@@ -185,6 +199,12 @@ def _read_tab(path: Path) -> Any:
         columns = [pa.array(column, pa.string()) for column in zip(*batch, strict=True)]
         batches.append(pa.record_batch(columns, schema=schema))
     return pa.Table.from_batches(batches, schema=schema)
+
+
+def _line_of(path: Path, row: int) -> int:
+    """Return the line that a row of a TAB form begins on; the header comes before the first."""
+    with path.open(encoding=UTF8, newline="\n") as file:
+        return next(line for line, _ in islice(_read_records(file, path), row + 1, None))
 
 
 def read_rows(path: Path, encoding: str) -> Iterator[list[str]]:

@@ -23,12 +23,12 @@ import httpx
 import pytest
 import trustme
 
+from command_line import end, start
 from fake_service import Call, FakeService, Reply, good_reply
 from helpers import jpeg, make_images
 from recorders import PlainServer
 from semart_vectors import AsyncVisionEmbedder, EmbeddingFailure, EmbeddingJob, RetryPolicy
 from semart_vectors.errors import ConfigurationError, SemartVectorsError
-from test_cli import end, start
 from test_transport import context_of
 
 if TYPE_CHECKING:
