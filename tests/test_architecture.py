@@ -27,8 +27,8 @@ PACKAGE = ROOT / "src" / "semart_vectors"
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
-        "errors emulator _pace _adaptive _threads",
-        "records files progress images _index _retry _pacing _window _reading _deadlines _journal",
+        "errors emulator _pace _adaptive _health _scarcity _threads",
+        "records files progress images _index _retry _pacing _breaker _window _reading _deadlines _journal",
         "_service _parts metadata pictures",
         "_transport semart merge checkpoint",
         "_aiohttp _search _recording",
