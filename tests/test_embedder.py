@@ -7,6 +7,7 @@ import logging
 import pickle
 import traceback
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import httpx
@@ -16,7 +17,14 @@ import respx
 
 from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import QUICK, jpeg, make_images
-from semart_vectors import AsyncVisionEmbedder, Embedding, EmbeddingBatch, EmbeddingFailure, RetryPolicy
+from semart_vectors import (
+    AsyncVisionEmbedder,
+    Embedding,
+    EmbeddingBatch,
+    EmbeddingFailure,
+    RetryPolicy,
+    _health,
+)
 from semart_vectors.errors import (
     AuthenticationError,
     BatchError,
@@ -174,8 +182,8 @@ async def test_an_answer_that_cannot_be_read_is_tried_again(
 
 async def test_retries_end(embedder: AsyncVisionEmbedder, service: FakeService) -> None:
     """After four failures the image has failed, with the last answer as the cause."""
-    service.answer = lambda _: error_reply(503, "busy")
-    with pytest.raises(RetriesExhaustedError, match=r"4 attempts.*busy") as caught:
+    service.answer = lambda _: error_reply(500, "broken")
+    with pytest.raises(RetriesExhaustedError, match=r"4 attempts.*broken") as caught:
         await embedder.embed_image(jpeg(1))
     assert caught.value.attempts == len(service.calls) == 4
 
@@ -189,12 +197,24 @@ async def test_being_throttled_uses_up_time_not_attempts(
 
 
 async def test_being_throttled_has_an_end(service: FakeService) -> None:
-    """An image that is answered 429 for too long has failed."""
+    """When nobody was answered anything but 429 for too long, the run stops."""
     service.answer = lambda _: error_reply(429)
     policy = RetryPolicy(throttled_base_s=0.001, cap_s=0.001, throttled_limit_s=0.05)
     async with AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=None, retry=policy) as embedder:
-        with pytest.raises(RetriesExhaustedError):
+        with pytest.raises(ServiceUnavailableError, match="nothing but refusals"):
             await embedder.embed_image(jpeg(1))
+
+
+async def test_an_image_that_alone_is_throttled_for_too_long_has_failed(service: FakeService) -> None:
+    """The others are answered meanwhile."""
+    service.answer = lambda call: error_reply(429) if call.body == jpeg(0) else good_reply(call)
+    policy = RetryPolicy(throttled_base_s=0.001, cap_s=0.001, throttled_limit_s=0.05)
+    async with AsyncVisionEmbedder(
+        service.endpoint, "k", requests_per_second=None, max_in_flight=2, retry=policy
+    ) as embedder:
+        batch = await embedder.embed_images(jpeg(number) for number in range(10))
+    assert [type(failure.error) for failure in batch.failures] == [RetriesExhaustedError]
+    assert len(batch.sources) == 9
 
 
 async def test_a_429_pauses_all_who_share_an_embedder(
@@ -248,10 +268,13 @@ async def test_no_answer_ever_from_an_endpoint_means_a_wrong_endpoint() -> None:
             await embedder.embed_images([jpeg(1), jpeg(2)])
 
 
-async def test_each_attempt_has_a_limit_over_everything(service: FakeService) -> None:
+async def test_each_attempt_has_a_limit_over_everything(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A service that accepts and never answers costs the attempts' time, no more."""
     service.answer = lambda _: Reply(hang=True)
-    policy = RetryPolicy(base_s=0.001, attempt_timeout_s=0.05, max_attempts=2)
+    policy = RetryPolicy(base_s=0.001, attempt_timeout_s=0.05, outage_limit_s=0)
+    monkeypatch.setattr(_health, "DOWN_AFTER_S", 0.1)
     async with AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=None, retry=policy) as embedder:
         with pytest.raises(RetriesExhaustedError, match=r"within 0\.05 s"):
             await embedder.embed_image(jpeg(1))
@@ -380,7 +403,7 @@ async def test_a_failure_does_not_keep_the_images_bytes(
     embedder: AsyncVisionEmbedder, service: FakeService
 ) -> None:
     """Ten thousand failures are ten thousand sentences, not ten thousand images."""
-    service.answer = lambda _: error_reply(503)
+    service.answer = lambda _: error_reply(500)
     batch = await embedder.embed_images([jpeg(1)])
     error: BaseException | None = batch.failures[0].error
     assert isinstance(error, RetriesExhaustedError)
@@ -389,19 +412,24 @@ async def test_a_failure_does_not_keep_the_images_bytes(
         error = error.__cause__ or error.__context__
 
 
-async def test_a_service_that_is_down_is_not_the_images_fault(
-    embedder: AsyncVisionEmbedder, service: FakeService
+async def test_an_outage_that_does_not_end_is_not_the_images_fault(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When image after image uses up its attempts with no success between, the run stops."""
+    """When nobody is answered for too long, the run stops, and no image has failed."""
+    monkeypatch.setattr(_health, "DOWN_AFTER_S", 0.05)
 
     def answer(call: Call) -> Reply:
-        return good_reply(call) if len(service.calls) < 5 else error_reply(503, "down")
+        return good_reply(call) if len(service.calls) < 5 else error_reply(500, "out of order")
 
     service.answer = answer
-    with pytest.raises(ServiceUnavailableError, match="down") as caught:
-        await embedder.embed_images(jpeg(number) for number in range(100))
+    policy = replace(QUICK, outage_limit_s=0.1)
+    async with AsyncVisionEmbedder(
+        service.endpoint, "k", requests_per_second=None, max_in_flight=8, retry=policy
+    ) as embedder:
+        with pytest.raises(ServiceUnavailableError, match="out of order") as caught:
+            await embedder.embed_images(jpeg(number) for number in range(100))
     assert len(caught.value.batch.sources) == 5
-    assert len(service.calls) < 5 + 4 * (8 + embedder.max_in_flight)
+    assert not caught.value.batch.failures
 
 
 async def test_a_proxy_never_sees_a_call_to_this_machine(

@@ -70,13 +70,14 @@ _LEAST_IN_FLIGHT, _MANY_IN_FLIGHT, _MOST_IN_FLIGHT = 16, 256, 1000
 """Calls under way at once, where the caller leaves their number to us; many, where no rate tells it."""
 
 _DESCRIPTORS_TO_SPARE = 32
-"""So many of the files that a process may open are left for images, a checkpoint, and whatever else it does."""
+"""So many of the files that a process may open are left for images, a checkpoint, and all else it does."""
 
 _TIMES_ALONE = 5
 """So often a call tries to get a connection from this machine when no other call is left that could end."""
 
-_RETRIES_OF_CALLS = 10
-"""Once the budget of retries is spent, one call under way in so many may be one."""
+_RETRIES_OF_CALLS = 8
+"""Once the budget of retries is spent, one call under way in so many may be one. With a single one in all, a
+service that fails one call in five was found to give 14 images a second instead of 23, at 30 a second."""
 
 
 class _Key(str):
@@ -461,6 +462,8 @@ class AsyncVisionEmbedder:
         now = asyncio.get_running_loop().time()
         call.failure = failure.with_traceback(None)  # whose frames hold the image's bytes
         if failure.throttled:  # uses up time, not attempts
+            # Nor the budget of retries: the pause slows all down as much as it takes. Where the rate is left
+            # to the refusals, to let those who were refused through a few at a time took a third longer.
             call.is_retry = False
             since, answered = call.throttled = call.throttled or (now, self._health.answered)
             if now < since + self._retry.throttled_limit_s:
