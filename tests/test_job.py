@@ -366,12 +366,17 @@ async def test_an_outage_without_end_marks_no_image_as_failed(
         return good_reply(call) if len(service.calls) < 20 else error_reply(503)
 
     service.answer = answer
-    async with AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=None, retry=policy) as embedder:
+
+    def new_embedder() -> AsyncVisionEmbedder:
+        return AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=None, retry=policy)
+
+    async with new_embedder() as embedder:
         with pytest.raises(ServiceUnavailableError):
             await run(embedder, tmp_path)
-        found = await status(tmp_path)
-        assert (found.done, found.failed) == (20, 0)
-        service.answer = good_reply
+    found = await status(tmp_path)
+    assert (found.done, found.failed) == (20, 0)
+    service.answer = good_reply
+    async with new_embedder() as embedder:
         assert (await run(embedder, tmp_path)).embedded == 40
     check_vectors(tmp_path, images)
 

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
 DOWN_AFTER_FAILURES, DOWN_AFTER_S = 4, 5.0
 """So many failures in a row, over so long, are an outage when the service is at fault."""
 
+_PROVE_IT_WELL = 3
+"""So many answers since a call first failed show that it is its image that fails. As many may have been on
+their way when an outage began; but each makes room for another call, and those tell of it."""
+
 _AT_RANDOM = 0.1
 """From this share of first attempts that fail on, the service fails at random."""
 
@@ -29,6 +33,7 @@ class Call:
     """What a call has been through so far."""
 
     __slots__ = (
+        "answered_before",
         "attempts",
         "failure",
         "failures",
@@ -36,7 +41,6 @@ class Call:
         "passed_at",
         "scarcities",
         "streak",
-        "streaks",
         "strikes",
         "throttled",
     )
@@ -58,8 +62,10 @@ class Call:
         """Attempts that failed, but for 429."""
         self.strikes = 0
         """Those of them that speak against the image."""
-        self.streaks = 0
         self.streak = -1
+        """The last of the service's streaks that this call is in."""
+        self.answered_before = 0
+        """How many calls had been answered when this one failed first."""
         self.is_retry = False
         """Whether the next attempt is one more because the last failed, but for 429."""
         self.throttled: tuple[float, int] | None = None
@@ -70,8 +76,8 @@ class Health:
     """What the answers of late tell of the service.
 
     A *streak* is a run of failures without an answer between. The service is *at fault* for it when at least
-    two calls are in it, or a failure of a kind that no image causes. A call that had failed before while
-    others were answered proves nothing, so that a few images which always fail are no outage.
+    two calls are in it, or a failure of a kind that no image causes. A call that had failed before, while
+    some others were answered, proves nothing, so that a few images which always fail are no outage.
 
     Retries have a budget, as botocore's: one takes 14 of 500 tokens, and each answer gives one back. Who
     finds it spent is not failed, as there, but goes on with few others at a time.
@@ -111,11 +117,10 @@ class Health:
         self._failures += 1
         if not call.failures:
             self.failure_share += (1 - self.failure_share) * self._weight()
+            call.answered_before = self.answered
         is_new = call.streak != self._streak
-        if is_new:
-            call.streak = self._streak
-            call.streaks += 1
-        if call.streaks == 1:
+        call.streak = self._streak
+        if self.answered - call.answered_before < _PROVE_IT_WELL:
             self._calls += is_new
             self._is_no_images_fault |= no_images_fault
         call.failures += 1
