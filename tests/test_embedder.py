@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import pickle
 import traceback
@@ -23,7 +24,9 @@ from semart_vectors import (
     EmbeddingBatch,
     EmbeddingFailure,
     RetryPolicy,
+    _breaker,
     _health,
+    embedder as embedder_module,
 )
 from semart_vectors.errors import (
     AuthenticationError,
@@ -32,6 +35,7 @@ from semart_vectors.errors import (
     EndpointError,
     InvalidInputError,
     ModelMismatchError,
+    OutOfResourcesError,
     QuotaExceededError,
     RetriesExhaustedError,
     RunError,
@@ -430,6 +434,127 @@ async def test_an_outage_that_does_not_end_is_not_the_images_fault(
             await embedder.embed_images(jpeg(number) for number in range(100))
     assert len(caught.value.batch.sources) == 5
     assert not caught.value.batch.failures
+
+
+def _lacks_descriptors(_: httpx.Request) -> httpx.Response:
+    error = httpx.ConnectError("All connection attempts failed")
+    error.__cause__ = OSError(errno.EMFILE, "Too many open files")
+    raise error
+
+
+async def test_without_any_descriptor_the_run_stops() -> None:
+    """After several tries with a single call in flight; no image has failed."""
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(_lacks_descriptors)) as client,
+        AsyncVisionEmbedder(
+            "https://a.example",
+            "k",
+            max_in_flight=3,
+            requests_per_second=None,
+            retry=QUICK,
+            http_client=client,
+        ) as embedder,
+    ):
+        with pytest.raises(OutOfResourcesError, match="ulimit -n") as caught:
+            await embedder.embed_images(jpeg(number) for number in range(10))
+        assert not caught.value.batch.failures
+        assert embedder.max_in_flight == 1
+
+
+async def test_who_is_cancelled_while_descriptors_lack_leaves_its_place_to_others() -> None:
+    """The bound on calls in flight is as before."""
+    answers, held = iter([good_reply, None]), asyncio.Event()
+
+    async def transport(request: httpx.Request) -> httpx.Response:
+        if next(answers, good_reply) is None:
+            return _lacks_descriptors(request)
+        await held.wait()
+        return httpx.Response(200, content=good_reply(_call(request.content)).body)
+
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(transport)) as client,
+        AsyncVisionEmbedder(
+            "https://a.example",
+            "k",
+            max_in_flight=2,
+            requests_per_second=None,
+            retry=QUICK,
+            http_client=client,
+        ) as embedder,
+    ):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(embedder.embed_image(jpeg(1)))
+            short = group.create_task(embedder.embed_image(jpeg(2)))
+            while embedder.max_in_flight == 2:  # noqa: ASYNC110 - some turns of the loop
+                await asyncio.sleep(0)
+            short.cancel()
+            await asyncio.wait([short])
+            assert embedder.max_in_flight == 2
+            held.set()
+        assert not embedder._slots.locked()
+        assert len((await embedder.embed_images(jpeg(number) for number in range(5))).sources) == 5
+
+
+@pytest.mark.parametrize(("free", "in_flight"), [(None, 64), (1000, 64), (60, 28), (0, 1)])
+async def test_no_more_calls_begin_than_there_are_descriptors(
+    monkeypatch: pytest.MonkeyPatch, free: int | None, in_flight: int
+) -> None:
+    """Some are left for all else."""
+    monkeypatch.setattr(embedder_module, "free_descriptors", lambda: free)
+    async with AsyncVisionEmbedder("https://a.example", "k", max_in_flight=64) as embedder:
+        assert embedder.max_in_flight == in_flight
+
+
+async def test_a_lone_call_outlasts_an_outage_and_only_then_takes_the_blame(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could be its image; then the next is sent, and if that fails too, the service is down."""
+    monkeypatch.setattr(_health, "DOWN_AFTER_S", 0.05)
+    monkeypatch.setattr(_breaker, "PROBE_EVERY_S", 0.1)
+    policy = replace(QUICK, outage_limit_s=0.3)
+    bad = {jpeg(1), jpeg(3), jpeg(4)}
+    service.answer = lambda call: error_reply(503, "busy") if call.body in bad else good_reply(call)
+    async with AsyncVisionEmbedder(
+        service.endpoint, "k", requests_per_second=None, max_in_flight=1, retry=policy
+    ) as embedder:
+        with pytest.raises(ServiceUnavailableError, match="busy") as caught:
+            await embedder.embed_images(jpeg(number) for number in range(6))
+    assert [failure.source for failure in caught.value.batch.failures] == [jpeg(1), jpeg(3)]
+    assert list(caught.value.batch.sources) == [jpeg(0), jpeg(2)]
+
+
+async def test_once_the_budget_of_retries_is_spent_few_are_sent_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing fails for it."""
+    under_way = most = 0
+    failed: dict[bytes, int] = {}
+
+    async def transport(request: httpx.Request) -> httpx.Response:
+        nonlocal under_way, most
+        tries = failed[request.content] = failed.get(request.content, 0) + 1
+        if tries < 3:
+            return httpx.Response(500)
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.001)
+        under_way -= 1
+        return httpx.Response(200, content=good_reply(_call(request.content)).body)
+
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(transport)) as client,
+        AsyncVisionEmbedder(
+            "https://a.example",
+            "k",
+            max_in_flight=16,
+            requests_per_second=None,
+            retry=QUICK,
+            http_client=client,
+        ) as embedder,
+    ):
+        monkeypatch.setattr(embedder._health, "affords_retry", lambda: False)
+        batch = await embedder.embed_images(jpeg(number) for number in range(40))
+    assert (len(batch.sources), most) == (40, 2)
 
 
 async def test_a_proxy_never_sees_a_call_to_this_machine(

@@ -52,6 +52,8 @@ class Call:
         """When the gate let the last of them through."""
         self.failure: TransientError | None = None
         """What the last of them failed for."""
+        self.streak = -1
+        """The last streak of failures that this call has a part in; below 0 if it has none."""
         self.scarcities = 0
         """How often this machine lacked what a connection takes, with no other call under way."""
         self.forget()
@@ -62,8 +64,6 @@ class Call:
         """Attempts that failed, but for 429."""
         self.strikes = 0
         """Those of them that speak against the image."""
-        self.streak = -1
-        """The last of the service's streaks that this call is in."""
         self.answered_before = 0
         """How many calls had been answered when this one failed first."""
         self.is_retry = False
@@ -99,7 +99,7 @@ class Health:
         self.answered += 1
         if self._tokens < _TOKENS:
             self._tokens += 1
-        if not call.failures:
+        if call.streak < 0:
             self.failure_share -= self.failure_share * self._weight()
 
     def failed(self, call: Call, now: float, *, no_images_fault: bool) -> bool:
@@ -115,8 +115,9 @@ class Health:
             self._is_no_images_fault = False
         is_strike = not self.is_at_fault
         self._failures += 1
-        if not call.failures:
+        if call.streak < 0:
             self.failure_share += (1 - self.failure_share) * self._weight()
+        if not call.failures:
             call.answered_before = self.answered
         is_new = call.streak != self._streak
         call.streak = self._streak
