@@ -42,6 +42,7 @@ from semart_vectors.errors import (
     ServiceUnavailableError,
     UnreadableImageError,
 )
+from virtual_clock import run_virtual
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -521,6 +522,47 @@ async def test_a_lone_call_outlasts_an_outage_and_only_then_takes_the_blame(
             await embedder.embed_images(jpeg(number) for number in range(6))
     assert [failure.source for failure in caught.value.batch.failures] == [jpeg(1), jpeg(3)]
     assert list(caught.value.batch.sources) == [jpeg(0), jpeg(2)]
+
+
+def test_a_probe_that_is_told_to_wait_makes_the_next_one_wait() -> None:
+    """A 429 does not end an outage, and its `Retry-After` holds."""
+    sent: list[float] = []
+
+    async def transport(request: httpx.Request) -> httpx.Response:
+        now = asyncio.get_running_loop().time()
+        sent.append(now)
+        if now < 30:
+            return httpx.Response(503)
+        if now < 60:
+            return httpx.Response(429, headers={"retry-after": "100"})
+        return httpx.Response(200, content=good_reply(_call(request.content)).body)
+
+    async def embed() -> int:
+        async with (
+            httpx.AsyncClient(transport=httpx.MockTransport(transport)) as client,
+            AsyncVisionEmbedder("https://a.example", "k", max_in_flight=4, http_client=client) as embedder,
+        ):
+            return len((await embedder.embed_images(jpeg(number) for number in range(8))).sources)
+
+    assert run_virtual(embed()) == 8
+    probes = [time for time in sent if time > 30]
+    assert probes[0] < 60
+    assert probes[1] >= probes[0] + 100
+    assert len(probes) == 9
+
+
+async def test_closing_during_an_outage_ends_the_wait_for_it(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits is told that the embedder is closed."""
+    monkeypatch.setattr(_health, "DOWN_AFTER_S", 0.0)
+    service.answer = lambda _: error_reply(503)
+    async with asyncio.TaskGroup() as group:
+        async with _open(service) as embedder:
+            waiting = group.create_task(_embed_one(embedder))
+            while not embedder._breaker.is_open:  # noqa: ASYNC110 - a few calls
+                await asyncio.sleep(0.001)
+        assert "is closed" in await waiting
 
 
 async def test_once_the_budget_of_retries_is_spent_few_are_sent_at_once(

@@ -30,46 +30,33 @@ _TOKENS, _RETRY_COSTS = 500, 14
 
 
 class Call:
-    """What a call has been through so far."""
+    """What a call has been through so far; nearly all go through nothing, so that it costs as much."""
 
-    __slots__ = (
-        "answered_before",
-        "attempts",
-        "failure",
-        "failures",
-        "is_retry",
-        "passed_at",
-        "scarcities",
-        "streak",
-        "strikes",
-        "throttled",
-    )
-
-    def __init__(self) -> None:
-        self.attempts = 0
-        """Requests sent."""
-        self.passed_at = 0.0
-        """When the gate let the last of them through."""
-        self.failure: TransientError | None = None
-        """What the last of them failed for."""
-        self.streak = -1
-        """The last streak of failures that this call has a part in; below 0 if it has none."""
-        self.scarcities = 0
-        """How often this machine lacked what a connection takes, with no other call under way."""
-        self.forget()
+    attempts = 0
+    """Requests sent."""
+    passed_at = 0.0
+    """When the gate let the last of them through."""
+    failure: TransientError | None = None
+    """What the last of them failed for."""
+    streak = -1
+    """The last streak of failures that this call has a part in; below 0 if it has none."""
+    failures = 0
+    """Attempts that failed, but for 429, since the last outage."""
+    strikes = 0
+    """Those of them that speak against the image."""
+    answered_before = 0
+    """How many calls had been answered when the first of them failed."""
+    is_retry = False
+    """Whether the next attempt is one more because the last failed, but for 429."""
+    throttled: tuple[float, int] | None = None
+    """The time of the first 429, and how many calls had been answered then."""
+    scarcities = 0
+    """How often this machine lacked what a connection takes, with no other call under way."""
 
     def forget(self) -> None:
         """Count anew, after an outage."""
-        self.failures = 0
-        """Attempts that failed, but for 429."""
-        self.strikes = 0
-        """Those of them that speak against the image."""
-        self.answered_before = 0
-        """How many calls had been answered when this one failed first."""
-        self.is_retry = False
-        """Whether the next attempt is one more because the last failed, but for 429."""
-        self.throttled: tuple[float, int] | None = None
-        """The time of the first 429, and how many calls had been answered then."""
+        self.failures = self.strikes = self.answered_before = 0
+        self.is_retry, self.throttled = False, None
 
 
 class Health:

@@ -403,8 +403,7 @@ class AsyncVisionEmbedder:
                     await self._go_on_with_fewer(failure, call)
                 else:
                     self._judge(failure, call)
-                    if not self._breaker.is_open:
-                        await self._wait_after(failure, call)
+                    await self._wait_after(failure, call)
 
     async def _attempt(self, request: ServiceRequest, worker: Worker, call: Call) -> Vector | None:
         """Try once, when it is this call's turn; return None if nothing was sent, as an outage has begun."""
@@ -495,7 +494,7 @@ class AsyncVisionEmbedder:
         elif failure.throttled:
             bound_s = self._retry.backoff_bound_s(pauses, throttled=True)
             self._gate.pause(random.uniform(0, bound_s))  # noqa: S311 - jitter is no secret
-        else:
+        elif not self._breaker.is_open:  # which is another wait
             bound_s = self._retry.backoff_bound_s(call.failures)
             await asyncio.sleep(random.uniform(0, bound_s))  # noqa: S311 - as above
 
