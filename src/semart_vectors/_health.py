@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 DOWN_AFTER_FAILURES, DOWN_AFTER_S = 4, 5.0
 """So many failures in a row, over so long, are an outage when the service is at fault."""
 
+_LEAST_WITNESSES, _MOST_WITNESSES = 2, 8
+"""Half of the calls in flight are enough to tell that it is not for their images that they fail."""
+
 _PROVE_IT_WELL = 3
 """So many answers since a call first failed show that it is its image that fails. As many may have been on
 their way when an outage began; but each makes room for another call, and those tell of it."""
@@ -20,8 +23,8 @@ _AT_RANDOM = 0.1
 _RECENT = 100
 """The share is that of about so many calls; of half as many, chance alone would hide one failure in five."""
 
-_HEAD_START = 10
-"""Good calls that are taken for granted at the start, lest the first bad image be the whole share."""
+_HEAD_START = 20
+"""Good calls that are taken for granted at the start, lest a few bad images in a small batch be a tenth."""
 
 _RANDOM_FACTOR = 3
 """So many times as many attempts has an image while the service fails at random."""
@@ -62,15 +65,17 @@ class Call:
 class Health:
     """What the answers of late tell of the service.
 
-    A *streak* is a run of failures without an answer between. The service is *at fault* for it when at least
-    two calls are in it, or a failure of a kind that no image causes. A call that had failed before, while
-    some others were answered, proves nothing, so that a few images which always fail are no outage.
+    A *streak* is a run of failures without an answer between. The service is *at fault* for it when enough
+    calls are in it, or a failure of a kind that no image causes. A call that had failed before, while some
+    others were answered, is no witness, so that a few images which always fail are no outage.
 
     Retries have a budget, as botocore's: one takes 14 of 500 tokens, and each answer gives one back. Who
     finds it spent is not failed, as there, but goes on with few others at a time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_flight: int) -> None:
+        """Begin with no doubt; `in_flight` calls may be under way at once."""
+        self._enough = max(_LEAST_WITNESSES, min(_MOST_WITNESSES, in_flight // 2))
         self.answered = 0
         """Calls that were answered for good: this also numbers the streaks."""
         self.failure_share = 0.0
@@ -122,12 +127,12 @@ class Health:
     @property
     def is_at_fault(self) -> bool:
         """Whether the present streak is the service's."""
-        return self._streak == self.answered and (self._calls > 1 or self._is_no_images_fault)
+        return self._streak == self.answered and (self._calls >= self._enough or self._is_no_images_fault)
 
     @property
-    def is_one_calls(self) -> bool:
-        """Whether the present streak has failures of a single call only."""
-        return self._streak == self.answered and self._calls <= 1
+    def has_few_witnesses(self) -> bool:
+        """Whether the present streak has too few calls to say for sure that no image is the reason."""
+        return self._streak == self.answered and self._calls < self._enough
 
     def is_down(self, now: float) -> bool:
         """Whether the streak is an outage."""

@@ -172,9 +172,9 @@ class AsyncVisionEmbedder:
         self._key = _checked_key(key)
         self._retry = retry or RetryPolicy()
         self._slots: asyncio.Semaphore
-        self._health = Health()
+        self._health: Health
         self._breaker = Breaker(self._retry.outage_limit_s)
-        self._retry_slots = asyncio.Semaphore(max(1, max_in_flight // _RETRIES_OF_CALLS))
+        self._retry_slots: asyncio.Semaphore
         self._given_client = http_client
         self._transport: Transport
         self._posts: dict[tuple[str, str], Post] = {}
@@ -235,6 +235,8 @@ class AsyncVisionEmbedder:
             self._transport = await self._closing.enter_async_context(transport)
             self._leave_descriptors(await asyncio.to_thread(free_descriptors))
         self._slots = asyncio.Semaphore(self.max_in_flight)
+        self._retry_slots = asyncio.Semaphore(max(1, self.max_in_flight // _RETRIES_OF_CALLS))
+        self._health = Health(in_flight=self.max_in_flight)
         return self
 
     async def __aexit__(
@@ -447,10 +449,10 @@ class AsyncVisionEmbedder:
             is_probe = await self._breaker.turn()
         except ServiceUnavailableError:
             failure = call.failure
-            if failure is None or isinstance(failure, UnreachableError) or not self._health.is_one_calls:
+            if failure is None or isinstance(failure, UnreachableError) or not self._health.has_few_witnesses:
                 raise
-            # With one call under way an image that is always answered 503 looks as an outage does. Taken for
-            # the latter for ever, it would stand in the way of all others, in every run.
+            # A few images that are always answered 503, and are all that is left, look as an outage does.
+            # Taken for one for ever, they would keep a job from its end in every run.
             self._breaker.wait_for_one_more()
             raise _given_up(failure, call) from failure
         call.forget()

@@ -149,6 +149,7 @@ SERVERS: dict[str, Callable[[], AbstractAsyncContextManager[str]]] = {
 
 
 @pytest.mark.row(16)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("way", ["aiohttp", "httpx"])
 async def test_no_attempt_outlasts_its_limit_or_takes_much_memory(
     extent: Extent, score: Callable[[str], None], way: str
