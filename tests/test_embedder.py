@@ -462,6 +462,23 @@ async def test_without_any_descriptor_the_run_stops() -> None:
         assert embedder.max_in_flight == 1
 
 
+async def test_a_lone_call_waits_for_a_descriptor() -> None:
+    """What others took for a moment changes nothing for later."""
+    lacking = iter(range(4))
+
+    def transport(request: httpx.Request) -> httpx.Response:
+        if next(lacking, None) is not None:
+            return _lacks_descriptors(request)
+        return httpx.Response(200, content=good_reply(_call(request.content)).body)
+
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(transport)) as client,
+        AsyncVisionEmbedder("https://a.example", "k", retry=QUICK, http_client=client) as embedder,
+    ):
+        assert (await embedder.embed_image(jpeg(1))).attempts == 1
+        assert embedder.max_in_flight == 16
+
+
 async def test_who_is_cancelled_while_descriptors_lack_leaves_its_place_to_others() -> None:
     """The bound on calls in flight is as before."""
     answers, held = iter([good_reply, None]), asyncio.Event()

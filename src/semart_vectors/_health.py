@@ -54,7 +54,7 @@ class Call:
     throttled: tuple[float, int] | None = None
     """The time of the first 429, and how many calls had been answered then."""
     scarcities = 0
-    """How often this machine lacked what a connection takes, with no other call under way."""
+    """How often this machine lacked what a connection takes, with no other call to wait for."""
 
     def forget(self) -> None:
         """Count anew, after an outage."""

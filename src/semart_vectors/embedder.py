@@ -73,7 +73,7 @@ _DESCRIPTORS_TO_SPARE = 32
 """So many of the files that a process may open are left for images, a checkpoint, and all else it does."""
 
 _TIMES_ALONE = 5
-"""So often a call tries to get a connection from this machine when no other call is left that could end."""
+"""So often a call tries to get a connection from this machine when there is no other to wait for."""
 
 _RETRIES_OF_CALLS = 8
 """Once the budget of retries is spent, one call under way in so many may be one. With a single one in all, a
@@ -511,9 +511,9 @@ class AsyncVisionEmbedder:
             )
 
     async def _go_on_with_fewer(self, scarcity: ScarcityError, call: Call) -> None:
-        """Give this call's place up for good, and wait for another's."""
+        """Give this call's place up for good, and wait for another's; if places are free, wait a while."""
         call.attempts -= 1  # nothing was sent
-        if self.max_in_flight > 1:
+        if self._slots.locked() and self.max_in_flight > 1:
             if not self._is_short:
                 self._is_short = True
                 _logger.warning("%s: going on with fewer calls at once (ulimit -n)", scarcity)
