@@ -459,7 +459,6 @@ async def test_without_any_descriptor_the_run_stops() -> None:
         with pytest.raises(OutOfResourcesError, match="ulimit -n") as caught:
             await embedder.embed_images(jpeg(number) for number in range(10))
         assert not caught.value.batch.failures
-        assert embedder.max_in_flight == 1
 
 
 async def test_a_lone_call_waits_for_a_descriptor() -> None:
