@@ -91,7 +91,7 @@ class Health:
         self.answered += 1
         if self._tokens < _TOKENS:
             self._tokens += 1
-        if call.streak < 0:
+        if self.failure_share and call.streak < 0:
             self.failure_share -= self.failure_share * self._weight()
 
     def failed(self, call: Call, now: float, *, no_images_fault: bool) -> bool:
