@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from semart_vectors import AsyncVisionEmbedder
+from semart_vectors import AsyncVisionEmbedder, RetryPolicy
 from semart_vectors.errors import ItemError, RunError
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     """Open the one embedder that all requests share."""
-    async with AsyncVisionEmbedder.from_env(requests_per_second=10) as embedder:
+    policy = RetryPolicy(outage_limit_s=0)  # nobody waits for a service that is down
+    async with AsyncVisionEmbedder.from_env(requests_per_second=10, retry=policy) as embedder:
         app.state.embedder = embedder
         yield
 

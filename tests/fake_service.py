@@ -86,6 +86,8 @@ class FakeService:
         self._limit_per_s = limit_per_s
         self._accepted: deque[float] = deque()
         self._connections: set[asyncio.StreamWriter] = set()
+        self.most_connections = 0
+        """So many were open at once."""
         self._called = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -118,6 +120,7 @@ class FakeService:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections.add(writer)
+        self.most_connections = max(self.most_connections, len(self._connections))
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 while await self._answer_one(reader, writer):

@@ -27,8 +27,8 @@ PACKAGE = ROOT / "src" / "semart_vectors"
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
-        "errors emulator _pace _adaptive _threads _seal",
-        "records files progress names _index _retry _pacing _window _reading _deadlines",
+        "errors emulator _pace _adaptive _health _scarcity _threads _seal",
+        "records files progress names _index _retry _pacing _breaker _window _reading _deadlines",
         "images _service _parts _journal _notes metadata pictures",
         "_mending _publishing",
         "_transport semart merge checkpoint repairs",

@@ -217,11 +217,11 @@ async def test_a_damaged_checkpoint_ends_a_check_with_6_and_costs_the_next_run_w
     assert (ran.code, json.loads(ran.out)["calls"], len(service.paid)) == (0, 5, 15)
 
 
-async def test_a_service_that_is_down_ends_with_1_and_the_same_command_goes_on(tmp_path: Path) -> None:
+async def test_a_service_that_stays_down_ends_with_1_and_the_same_command_goes_on(tmp_path: Path) -> None:
     """Nothing is marked as failed."""
     make_images(tmp_path / "images", 40)
     async with FakeService(lambda _: error_reply(503)) as service:
-        ran = await embed(tmp_path, service)
+        ran = await embed(tmp_path, service, "--outage-limit", "0")
         assert (ran.code, "run again when it is back" in ran.err) == (1, True)
         service.answer = good_reply
         assert (await embed(tmp_path, service)).code == 0

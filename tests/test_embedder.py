@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import pickle
 import traceback
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import httpx
@@ -16,7 +18,16 @@ import respx
 
 from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import QUICK, jpeg, make_images
-from semart_vectors import AsyncVisionEmbedder, Embedding, EmbeddingBatch, EmbeddingFailure, RetryPolicy
+from semart_vectors import (
+    AsyncVisionEmbedder,
+    Embedding,
+    EmbeddingBatch,
+    EmbeddingFailure,
+    RetryPolicy,
+    _breaker,
+    _health,
+    embedder as embedder_module,
+)
 from semart_vectors.errors import (
     AuthenticationError,
     BatchError,
@@ -24,12 +35,14 @@ from semart_vectors.errors import (
     EndpointError,
     InvalidInputError,
     ModelMismatchError,
+    OutOfResourcesError,
     QuotaExceededError,
     RetriesExhaustedError,
     RunError,
     ServiceUnavailableError,
     UnreadableImageError,
 )
+from virtual_clock import run_virtual
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -174,8 +187,8 @@ async def test_an_answer_that_cannot_be_read_is_tried_again(
 
 async def test_retries_end(embedder: AsyncVisionEmbedder, service: FakeService) -> None:
     """After four failures the image has failed, with the last answer as the cause."""
-    service.answer = lambda _: error_reply(503, "busy")
-    with pytest.raises(RetriesExhaustedError, match=r"4 attempts.*busy") as caught:
+    service.answer = lambda _: error_reply(500, "broken")
+    with pytest.raises(RetriesExhaustedError, match=r"4 attempts.*broken") as caught:
         await embedder.embed_image(jpeg(1))
     assert caught.value.attempts == len(service.calls) == 4
 
@@ -189,12 +202,24 @@ async def test_being_throttled_uses_up_time_not_attempts(
 
 
 async def test_being_throttled_has_an_end(service: FakeService) -> None:
-    """An image that is answered 429 for too long has failed."""
+    """When nobody was answered anything but 429 for too long, the run stops."""
     service.answer = lambda _: error_reply(429)
     policy = RetryPolicy(throttled_base_s=0.001, cap_s=0.001, throttled_limit_s=0.05)
     async with AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=None, retry=policy) as embedder:
-        with pytest.raises(RetriesExhaustedError):
+        with pytest.raises(ServiceUnavailableError, match="nothing but refusals"):
             await embedder.embed_image(jpeg(1))
+
+
+async def test_an_image_that_alone_is_throttled_for_too_long_has_failed(service: FakeService) -> None:
+    """The others are answered meanwhile."""
+    service.answer = lambda call: error_reply(429) if call.body == jpeg(0) else good_reply(call)
+    policy = RetryPolicy(throttled_base_s=0.001, cap_s=0.001, throttled_limit_s=0.05)
+    async with AsyncVisionEmbedder(
+        service.endpoint, "k", requests_per_second=None, max_in_flight=2, retry=policy
+    ) as embedder:
+        batch = await embedder.embed_images(jpeg(number) for number in range(10))
+    assert [type(failure.error) for failure in batch.failures] == [RetriesExhaustedError]
+    assert len(batch.sources) == 9
 
 
 async def test_a_429_pauses_all_who_share_an_embedder(
@@ -248,10 +273,13 @@ async def test_no_answer_ever_from_an_endpoint_means_a_wrong_endpoint() -> None:
             await embedder.embed_images([jpeg(1), jpeg(2)])
 
 
-async def test_each_attempt_has_a_limit_over_everything(service: FakeService) -> None:
+async def test_each_attempt_has_a_limit_over_everything(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A service that accepts and never answers costs the attempts' time, no more."""
     service.answer = lambda _: Reply(hang=True)
-    policy = RetryPolicy(base_s=0.001, attempt_timeout_s=0.05, max_attempts=2)
+    policy = RetryPolicy(base_s=0.001, attempt_timeout_s=0.05, outage_limit_s=0)
+    monkeypatch.setattr(_health, "DOWN_AFTER_S", 0.1)
     async with AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=None, retry=policy) as embedder:
         with pytest.raises(RetriesExhaustedError, match=r"within 0\.05 s"):
             await embedder.embed_image(jpeg(1))
@@ -380,7 +408,7 @@ async def test_a_failure_does_not_keep_the_images_bytes(
     embedder: AsyncVisionEmbedder, service: FakeService
 ) -> None:
     """Ten thousand failures are ten thousand sentences, not ten thousand images."""
-    service.answer = lambda _: error_reply(503)
+    service.answer = lambda _: error_reply(500)
     batch = await embedder.embed_images([jpeg(1)])
     error: BaseException | None = batch.failures[0].error
     assert isinstance(error, RetriesExhaustedError)
@@ -389,19 +417,202 @@ async def test_a_failure_does_not_keep_the_images_bytes(
         error = error.__cause__ or error.__context__
 
 
-async def test_a_service_that_is_down_is_not_the_images_fault(
-    embedder: AsyncVisionEmbedder, service: FakeService
+async def test_an_outage_that_does_not_end_is_not_the_images_fault(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When image after image uses up its attempts with no success between, the run stops."""
+    """When nobody is answered for too long, the run stops, and no image has failed."""
+    monkeypatch.setattr(_health, "DOWN_AFTER_S", 0.05)
 
     def answer(call: Call) -> Reply:
-        return good_reply(call) if len(service.calls) < 5 else error_reply(503, "down")
+        return good_reply(call) if len(service.calls) < 5 else error_reply(500, "out of order")
 
     service.answer = answer
-    with pytest.raises(ServiceUnavailableError, match="down") as caught:
-        await embedder.embed_images(jpeg(number) for number in range(100))
+    policy = replace(QUICK, outage_limit_s=0.1)
+    async with AsyncVisionEmbedder(
+        service.endpoint, "k", requests_per_second=None, max_in_flight=8, retry=policy
+    ) as embedder:
+        with pytest.raises(ServiceUnavailableError, match="out of order") as caught:
+            await embedder.embed_images(jpeg(number) for number in range(100))
     assert len(caught.value.batch.sources) == 5
-    assert len(service.calls) < 5 + 4 * (8 + embedder.max_in_flight)
+    assert not caught.value.batch.failures
+
+
+def _lacks_descriptors(_: httpx.Request) -> httpx.Response:
+    error = httpx.ConnectError("All connection attempts failed")
+    error.__cause__ = OSError(errno.EMFILE, "Too many open files")
+    raise error
+
+
+async def test_without_any_descriptor_the_run_stops() -> None:
+    """After several tries with a single call in flight; no image has failed."""
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(_lacks_descriptors)) as client,
+        AsyncVisionEmbedder(
+            "https://a.example",
+            "k",
+            max_in_flight=3,
+            requests_per_second=None,
+            retry=QUICK,
+            http_client=client,
+        ) as embedder,
+    ):
+        with pytest.raises(OutOfResourcesError, match="ulimit -n") as caught:
+            await embedder.embed_images(jpeg(number) for number in range(10))
+        assert not caught.value.batch.failures
+
+
+async def test_a_lone_call_waits_for_a_descriptor() -> None:
+    """What others took for a moment changes nothing for later."""
+    lacking = iter(range(4))
+
+    def transport(request: httpx.Request) -> httpx.Response:
+        if next(lacking, None) is not None:
+            return _lacks_descriptors(request)
+        return httpx.Response(200, content=good_reply(_call(request.content)).body)
+
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(transport)) as client,
+        AsyncVisionEmbedder("https://a.example", "k", retry=QUICK, http_client=client) as embedder,
+    ):
+        assert (await embedder.embed_image(jpeg(1))).attempts == 1
+        assert embedder.max_in_flight == 16
+
+
+async def test_who_is_cancelled_while_descriptors_lack_leaves_its_place_to_others() -> None:
+    """The bound on calls in flight is as before."""
+    answers, held = iter([good_reply, None]), asyncio.Event()
+
+    async def transport(request: httpx.Request) -> httpx.Response:
+        if next(answers, good_reply) is None:
+            return _lacks_descriptors(request)
+        await held.wait()
+        return httpx.Response(200, content=good_reply(_call(request.content)).body)
+
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(transport)) as client,
+        AsyncVisionEmbedder(
+            "https://a.example",
+            "k",
+            max_in_flight=2,
+            requests_per_second=None,
+            retry=QUICK,
+            http_client=client,
+        ) as embedder,
+    ):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(embedder.embed_image(jpeg(1)))
+            short = group.create_task(embedder.embed_image(jpeg(2)))
+            while embedder.max_in_flight == 2:  # noqa: ASYNC110 - some turns of the loop
+                await asyncio.sleep(0)
+            short.cancel()
+            await asyncio.wait([short])
+            assert embedder.max_in_flight == 2
+            held.set()
+        assert not embedder._slots.locked()
+        assert len((await embedder.embed_images(jpeg(number) for number in range(5))).sources) == 5
+
+
+@pytest.mark.parametrize(("free", "in_flight"), [(None, 64), (1000, 64), (60, 28), (0, 1)])
+async def test_no_more_calls_begin_than_there_are_descriptors(
+    monkeypatch: pytest.MonkeyPatch, free: int | None, in_flight: int
+) -> None:
+    """Some are left for all else."""
+    monkeypatch.setattr(embedder_module, "free_descriptors", lambda: free)
+    async with AsyncVisionEmbedder("https://a.example", "k", max_in_flight=64) as embedder:
+        assert embedder.max_in_flight == in_flight
+
+
+async def test_a_lone_call_outlasts_an_outage_and_only_then_takes_the_blame(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could be its image; then the next is sent, and if that fails too, the service is down."""
+    monkeypatch.setattr(_health, "DOWN_AFTER_S", 0.05)
+    monkeypatch.setattr(_breaker, "PROBE_EVERY_S", 0.1)
+    policy = replace(QUICK, outage_limit_s=0.3)
+    bad = {jpeg(1), jpeg(3), jpeg(4)}
+    service.answer = lambda call: error_reply(503, "busy") if call.body in bad else good_reply(call)
+    async with AsyncVisionEmbedder(
+        service.endpoint, "k", requests_per_second=None, max_in_flight=1, retry=policy
+    ) as embedder:
+        with pytest.raises(ServiceUnavailableError, match="busy") as caught:
+            await embedder.embed_images(jpeg(number) for number in range(6))
+    assert [failure.source for failure in caught.value.batch.failures] == [jpeg(1), jpeg(3)]
+    assert list(caught.value.batch.sources) == [jpeg(0), jpeg(2)]
+
+
+def test_a_probe_that_is_told_to_wait_makes_the_next_one_wait() -> None:
+    """A 429 does not end an outage, and its `Retry-After` holds."""
+    sent: list[float] = []
+
+    async def transport(request: httpx.Request) -> httpx.Response:
+        now = asyncio.get_running_loop().time()
+        sent.append(now)
+        if now < 30:
+            return httpx.Response(503)
+        if now < 60:
+            return httpx.Response(429, headers={"retry-after": "100"})
+        return httpx.Response(200, content=good_reply(_call(request.content)).body)
+
+    async def embed() -> int:
+        async with (
+            httpx.AsyncClient(transport=httpx.MockTransport(transport)) as client,
+            AsyncVisionEmbedder("https://a.example", "k", max_in_flight=4, http_client=client) as embedder,
+        ):
+            return len((await embedder.embed_images(jpeg(number) for number in range(8))).sources)
+
+    assert run_virtual(embed()) == 8
+    probes = [time for time in sent if time > 30]
+    assert probes[0] < 60
+    assert probes[1] >= probes[0] + 100
+    assert len(probes) == 9
+
+
+async def test_closing_during_an_outage_ends_the_wait_for_it(
+    service: FakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits is told that the embedder is closed."""
+    monkeypatch.setattr(_health, "DOWN_AFTER_S", 0.0)
+    service.answer = lambda _: error_reply(503)
+    async with asyncio.TaskGroup() as group:
+        async with _open(service) as embedder:
+            waiting = group.create_task(_embed_one(embedder))
+            while not embedder._breaker.is_open:  # noqa: ASYNC110 - a few calls
+                await asyncio.sleep(0.001)
+        assert "is closed" in await waiting
+
+
+async def test_once_the_budget_of_retries_is_spent_few_are_sent_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing fails for it."""
+    under_way = most = 0
+    failed: dict[bytes, int] = {}
+
+    async def transport(request: httpx.Request) -> httpx.Response:
+        nonlocal under_way, most
+        tries = failed[request.content] = failed.get(request.content, 0) + 1
+        if tries < 3:
+            return httpx.Response(500)
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.001)
+        under_way -= 1
+        return httpx.Response(200, content=good_reply(_call(request.content)).body)
+
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(transport)) as client,
+        AsyncVisionEmbedder(
+            "https://a.example",
+            "k",
+            max_in_flight=16,
+            requests_per_second=None,
+            retry=QUICK,
+            http_client=client,
+        ) as embedder,
+    ):
+        monkeypatch.setattr(embedder._health, "affords_retry", lambda: False)
+        batch = await embedder.embed_images(jpeg(number) for number in range(40))
+    assert (len(batch.sources), most) == (40, 2)
 
 
 async def test_a_proxy_never_sees_a_call_to_this_machine(

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ import pytest
 
 from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import QUICK, jpeg, make_images
-from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, JobReport, images as images_module
+from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, JobReport, _health, images as images_module
 from semart_vectors._journal import Journal, Record
 from semart_vectors.checkpoint import Checkpoint, CheckpointStatus, Failed, read_failures, read_status
 from semart_vectors.errors import (
@@ -366,22 +367,30 @@ async def test_a_job_takes_no_task_and_no_bytes_for_each_image(
     assert most < 60
 
 
-async def test_an_outage_marks_no_image_as_failed(
-    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+async def test_an_outage_without_end_marks_no_image_as_failed(
+    service: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run stops, and the same run finishes when the service is back."""
+    monkeypatch.setattr(_health, "DOWN_AFTER_S", 0.05)
     images = make_images(tmp_path / "images", 60)
+    policy = replace(QUICK, outage_limit_s=0.1)
 
     def answer(call: Call) -> Reply:
         return good_reply(call) if len(service.calls) < 20 else error_reply(503)
 
     service.answer = answer
-    with pytest.raises(ServiceUnavailableError):
-        await run(embedder, tmp_path)
+
+    def new_embedder() -> AsyncVisionEmbedder:
+        return AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=None, retry=policy)
+
+    async with new_embedder() as embedder:
+        with pytest.raises(ServiceUnavailableError):
+            await run(embedder, tmp_path)
     found = await status(tmp_path)
     assert (found.done, found.failed) == (20, 0)
     service.answer = good_reply
-    assert (await run(embedder, tmp_path)).embedded == 40
+    async with new_embedder() as embedder:
+        assert (await run(embedder, tmp_path)).embedded == 40
     check_vectors(tmp_path, images)
 
 
@@ -472,6 +481,7 @@ async def test_a_lack_of_descriptors_is_no_images_fault(
 
     with monkeypatch.context() as patch:
         patch.setattr(images_module, "_read_regular_file", refuse)
+        patch.setattr(images_module, "_SCARCE_FOR_S", 0.1)
         with pytest.raises(OutOfResourcesError, match="ulimit"):
             await run(embedder, tmp_path)
     assert (await run(embedder, tmp_path)).embedded == 10

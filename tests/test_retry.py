@@ -17,6 +17,7 @@ MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms")
 NUMBERS: list[tuple[str, float | None]] = [
     ("1", 1), ("0", 0), (" 7 ", 7), ("12345678901234567890123", 12345678901234567890123.0), ("-5", None),
     ("1.5", 1.5), ("inf", None), ("nan", None), ("1e9", 1e9), ("abc", None), ("", None), ("10, 20", None),
+    ("1_0", None), ("١٢", None), ("+5", None), ("0x10", None), ("1e999", None), ("1 0", None),
 ]  # fmt: skip  # a row stays in sight
 DATES: list[tuple[str, float | None]] = [
     ("Sun, 06 Nov 1994 08:50:37 GMT", 60),
@@ -112,7 +113,15 @@ def test_the_bound_of_the_wait_never_overflows(
 @pytest.mark.parametrize("bad", [-1, -0.001, math.inf, math.nan])
 @pytest.mark.parametrize(
     "name",
-    ["base_s", "throttled_base_s", "cap_s", "retry_after_cap_s", "throttled_limit_s", "attempt_timeout_s"],
+    [
+        "base_s",
+        "throttled_base_s",
+        "cap_s",
+        "retry_after_cap_s",
+        "throttled_limit_s",
+        "attempt_timeout_s",
+        "outage_limit_s",
+    ],
 )
 def test_a_policy_refuses_times_that_are_none(name: str, bad: float) -> None:
     """Below 0, endless or not a number; the message names the field."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import ssl
+import zlib
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Self
 
@@ -84,17 +85,6 @@ async def test_a_large_image_arrives_whole(http_client: httpx.AsyncClient | None
     assert service.calls[0].headers["content-length"] == str(len(image))
 
 
-def packed(call: Call) -> Reply:
-    """Answer in gzip although nobody asked for it, as a gateway may."""
-    return Reply(body=gzip.compress(good_reply(call).body), headers={"content-encoding": "gzip"})
-
-
-async def test_an_answer_that_comes_packed_is_unpacked(http_client: httpx.AsyncClient | None) -> None:
-    """Asked for or not."""
-    async with FakeService(packed) as service, open_embedder(service.endpoint, http_client) as embedder:
-        np.testing.assert_array_equal((await embedder.embed_image(jpeg(1))).vector, vector_for(jpeg(1)))
-
-
 async def test_an_answer_that_swells_when_unpacked_is_cut_off(http_client: httpx.AsyncClient | None) -> None:
     """50 MB of blanks are 50 kB on the wire; nobody keeps them."""
     swelling = Reply(body=gzip.compress(b" " * 50_000_000), headers={"content-encoding": "gzip"})
@@ -104,6 +94,66 @@ async def test_an_answer_that_swells_when_unpacked_is_cut_off(http_client: httpx
     ):
         with pytest.raises(RetriesExhaustedError, match="longer than"):
             await embedder.embed_image(jpeg(1))
+
+
+def _packed(content: bytes, window: int) -> bytes:
+    packer = zlib.compressobj(wbits=window)
+    return packer.compress(content) + packer.flush()
+
+
+ENCODINGS: list[tuple[str, int]] = [
+    ("gzip", 16 + zlib.MAX_WBITS), ("x-gzip", 16 + zlib.MAX_WBITS), (" GZip ", 16 + zlib.MAX_WBITS),
+    ("deflate", zlib.MAX_WBITS), ("deflate", -zlib.MAX_WBITS),
+]  # fmt: skip  # a row stays in sight
+
+
+@pytest.mark.parametrize(("encoding", "window"), ENCODINGS)
+async def test_an_answer_that_is_packed_although_nobody_asked_is_unpacked(
+    http_client: httpx.AsyncClient | None, encoding: str, window: int
+) -> None:
+    """As a proxy may do it."""
+
+    def answer(call: Call) -> Reply:
+        return Reply(body=_packed(good_reply(call).body, window), headers={"content-encoding": encoding})
+
+    async with FakeService(answer) as service, open_embedder(service.endpoint, http_client) as embedder:
+        np.testing.assert_array_equal((await embedder.embed_image(jpeg(1))).vector, vector_for(jpeg(1)))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("br", b"whatever"),
+        ("gzip, gzip", gzip.compress(gzip.compress(b"{}"))),
+        ("gzip", b"no gzip"),
+        ("deflate", b"no deflate"),
+        ("gzip", gzip.compress(b"{}" * 500)[:-9]),
+        ("gzip", gzip.compress(b"{}") + b"more"),
+    ],
+    ids=["unknown", "twice", "none", "none", "cut", "more"],
+)
+async def test_an_answer_that_cannot_be_unpacked_is_tried_again(
+    http_client: httpx.AsyncClient | None, encoding: str, body: bytes
+) -> None:
+    """It is no answer."""
+    async with FakeService() as service, open_embedder(service.endpoint, http_client) as embedder:
+        service.script.append(Reply(body=body, headers={"content-encoding": encoding}))
+        assert (await embedder.embed_image(jpeg(1))).attempts == 2
+
+
+async def test_an_answer_that_a_hook_has_read_is_taken_as_it_is() -> None:
+    """A caller's client may look at answers first; they are bounded all the same."""
+
+    async def look(response: httpx.Response) -> None:
+        await response.aread()
+
+    async with (
+        FakeService() as service,
+        httpx.AsyncClient(trust_env=False, event_hooks={"response": [look]}) as client,
+        open_embedder(service.endpoint, client) as embedder,
+    ):
+        service.script.append(Reply(body=b" " * 2_000_000))
+        assert (await embedder.embed_image(jpeg(1))).attempts == 2
 
 
 async def test_cancelled_calls_leave_no_connection_behind() -> None:

@@ -15,7 +15,7 @@ import aiohttp
 import httpx
 
 from semart_vectors._service import MAX_ANSWER_BYTES, ServiceAnswer
-from semart_vectors._transport import broken, is_this_machine, no_address, too_long, unreachable
+from semart_vectors._transport import broken, is_this_machine, no_address, too_long, unpacked, unreachable
 from semart_vectors.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class AiohttpTransport:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=self._trust),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+            auto_decompress=False,  # it knows no bound
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept"),
         )
@@ -94,15 +95,18 @@ class AiohttpTransport:
 
 async def _whole(answer: aiohttp.ClientResponse) -> bytes:
     length = answer.content_length
-    if length is not None and length <= MAX_ANSWER_BYTES and "Content-Encoding" not in answer.headers:
-        return await answer.read()
-    content = bytearray()
-    async for chunk in answer.content.iter_any():
-        content += chunk
-        if len(content) > MAX_ANSWER_BYTES:
-            answer.close()
-            raise too_long()
-    return bytes(content)
+    if length is not None and length <= MAX_ANSWER_BYTES:
+        body = await answer.read()
+    else:
+        content = bytearray()
+        async for chunk in answer.content.iter_any():
+            content += chunk
+            if len(content) > MAX_ANSWER_BYTES:
+                answer.close()
+                raise too_long()
+        body = bytes(content)
+    encoding = answer.headers.get("Content-Encoding")
+    return body if encoding is None else unpacked(body, encoding)
 
 
 def _trusted() -> ssl.SSLContext:

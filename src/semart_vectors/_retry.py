@@ -13,6 +13,9 @@ from semart_vectors.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
+"""What `float` takes beyond this, such as 1_0 or the digits of other scripts, no service means."""
+
 _SAID_IN_WORDS = re.compile(r"retry after (\S+) seconds?", re.IGNORECASE)
 
 
@@ -25,7 +28,8 @@ class RetryPolicy:
     """
 
     max_attempts: int = 4
-    """Attempts for one image that end in a failure other than 429."""
+    """Attempts for one image that end in a failure other than 429; three times as many while the service
+    fails at random. Those that fail because the service is down do not count."""
     base_s: float = 0.5
     """Bound of the first wait after a failure, in seconds."""
     throttled_base_s: float = 1.0
@@ -36,6 +40,8 @@ class RetryPolicy:
     """The longest pause the service can ask for, in seconds."""
     throttled_limit_s: float = 600.0
     """For how long one image may be answered 429 before it counts as failed, in seconds."""
+    outage_limit_s: float = 3600.0
+    """For how long calls wait for a service that is down, in seconds; 0 lets them fail at once."""
     attempt_timeout_s: float = 60.0
     """Limit of one attempt over everything: connecting, sending, and the whole answer, in seconds."""
 
@@ -43,7 +49,9 @@ class RetryPolicy:
         """Refuse what cannot work."""
         if self.max_attempts < 1:
             raise ConfigurationError(f"max_attempts must be at least 1, not {self.max_attempts}")
-        for name in ("base_s", "throttled_base_s", "cap_s", "retry_after_cap_s", "throttled_limit_s"):
+        for name in (
+            "base_s", "throttled_base_s", "cap_s", "retry_after_cap_s", "throttled_limit_s", "outage_limit_s"
+        ):  # fmt: skip  # one line for all
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigurationError(f"{name} must be a finite number of seconds, not below 0")
         if not 0 < self.attempt_timeout_s < math.inf:
@@ -75,11 +83,9 @@ def retry_after_s(headers: Mapping[str, str], message: str) -> float | None:
 
 
 def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) and number >= 0 else None
+    text = text.strip(" \t")
+    number = float(text) if _NUMBER.fullmatch(text) else math.inf
+    return number if math.isfinite(number) else None
 
 
 def _seconds_between(start: str, end: str) -> float | None:

@@ -58,6 +58,9 @@ _parser = simdjson.Parser()
 
 _NOT_THE_IMAGES_FAULT = frozenset({402, 405, 407, 421})
 
+_NOBODY_THERE = frozenset({502, 503, 504})
+"""Said by what stands before a service that is down or too busy."""
+
 _OUT_OF_PLACE = "operation is not enabled in this region"
 
 
@@ -83,10 +86,19 @@ class ServiceAnswer:
 class TransientError(Exception):
     """The attempt failed in a way that may pass: try again."""
 
-    def __init__(self, message: str, *, throttled: bool = False, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        throttled: bool = False,
+        no_images_fault: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.throttled = throttled
         """Whether the service said "too fast" (429)."""
+        self.no_images_fault = no_images_fault
+        """Whether no image can be the cause: nobody was there to look at it."""
         self.retry_after_s = retry_after_s
         """How long the service asks everybody to wait, in seconds, if it says so."""
 
@@ -239,6 +251,7 @@ def _error_for(  # noqa: C901, PLR0911 - a table, one return for each meaning
             return TransientError(
                 said,
                 throttled=status == HTTPStatus.TOO_MANY_REQUESTS,
+                no_images_fault=status in _NOBODY_THERE,
                 retry_after_s=retry_after_s(answer.headers, message),
             )
         case _ if status < HTTPStatus.BAD_REQUEST:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from ipaddress import ip_address
@@ -12,13 +13,15 @@ from typing import Protocol, TypeAlias
 import anyio
 import httpx
 
+from semart_vectors._scarcity import causes, is_scarcity
 from semart_vectors._service import MAX_ANSWER_BYTES, ServiceAnswer, TransientError
 from semart_vectors.errors import EndpointError
 
 Post: TypeAlias = Callable[[bytes], Awaitable[ServiceAnswer]]
 """Sends a body to one address with the same headers every time, and returns the whole answer.
 
-Raises `TransientError` when none came, and `EndpointError` when none will ever come.
+Raises `TransientError` when none came, `EndpointError` when none will ever come, and `ScarcityError` when
+this machine has no connection to give.
 """
 
 
@@ -57,13 +60,49 @@ class ClientTransport:
             async with self._client.stream(
                 "POST", url, headers=headers, content=body, follow_redirects=False
             ) as response:
-                async for chunk in response.aiter_bytes():
+                if response.is_stream_consumed:  # by a hook of the client, or it comes from a mock of tests
+                    body = await response.aread()
+                    if len(body) > MAX_ANSWER_BYTES:
+                        raise too_long()
+                    return ServiceAnswer(response.status_code, response.headers, body)
+                async for chunk in response.aiter_raw():
                     content += chunk
                     if len(content) > MAX_ANSWER_BYTES:
                         raise too_long()
         except httpx.HTTPStatusError as error:  # raised by a hook of the client
             response = error.response
-        return ServiceAnswer(response.status_code, response.headers, bytes(content))
+        body = unpacked(bytes(content), response.headers.get("content-encoding"))
+        return ServiceAnswer(response.status_code, response.headers, body)
+
+
+def unpacked(body: bytes, encoding: str | None) -> bytes:
+    """Undo the encoding of a body, as far as an answer's size: what swells further is not unpacked.
+
+    Raises:
+        TransientError: it is larger, cut, or encoded in a way that nobody asked for.
+    """
+    if not body or encoding is None or (encoding := encoding.strip().lower()) in ("", "identity"):
+        return body
+    if encoding not in _WINDOWS:
+        raise TransientError(f"the answer is encoded as {encoding[:40]!r}, which nobody asked for")
+    for window in _WINDOWS[encoding]:
+        unpacker = zlib.decompressobj(window)
+        try:
+            content = unpacker.decompress(body, MAX_ANSWER_BYTES + 1)
+        except zlib.error:
+            continue
+        if len(content) > MAX_ANSWER_BYTES:
+            raise too_long()
+        if unpacker.eof and not unpacker.unused_data:
+            return content
+    raise TransientError(f"the answer cannot be unpacked as {encoding}")
+
+
+_WINDOWS = {
+    "gzip": (16 + zlib.MAX_WBITS,),
+    "x-gzip": (16 + zlib.MAX_WBITS,),
+    "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS),  # some servers leave the header of zlib out
+}
 
 
 async def _cancelled_by_anyio(call: Callable[[], Awaitable[ServiceAnswer]]) -> ServiceAnswer:
@@ -92,14 +131,20 @@ class UnreachableError(TransientError):
     """No connection to the endpoint came about: refused, or its name is unknown."""
 
 
-def unreachable(error: Exception) -> EndpointError | UnreachableError:
+class ScarcityError(Exception):
+    """No connection came about for lack of what this machine gives: neither service nor image is to blame."""
+
+
+def unreachable(error: Exception) -> EndpointError | UnreachableError | ScarcityError:
     """Say what it means that no connection came about."""
-    if _in_chain(error, ssl.SSLError):
+    if is_scarcity(error):
+        return ScarcityError(_told(error))
+    if any(isinstance(each, ssl.SSLError) for each in causes(error)):
         return EndpointError(
             f"the endpoint cannot be trusted, so the key was not sent: {error}; check VISION_ENDPOINT, "
             "and SSL_CERT_FILE where a proxy signs with its own certificate"
         )
-    return UnreachableError(f"no connection to the endpoint: {_told(error)}")
+    return UnreachableError(f"no connection to the endpoint: {_told(error)}", no_images_fault=True)
 
 
 def no_address(error: Exception) -> EndpointError:
@@ -119,14 +164,6 @@ def too_long() -> TransientError:
 
 def _told(error: Exception) -> str:
     return str(error) or type(error).__name__
-
-
-def _in_chain(error: BaseException | None, kind: type[BaseException]) -> bool:
-    while error is not None:
-        if isinstance(error, kind):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def is_this_machine(host: str) -> bool:

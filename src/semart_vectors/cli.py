@@ -169,6 +169,14 @@ def clean(dataset_dir: Path, output: Path, more_than: int) -> None:
     show_default=True,
     help="Vectors of two models do not compare.",
 )
+@click.option(
+    "--outage-limit",
+    type=click.FloatRange(min=0, max=1e9),
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a service that is down.",
+)
 @click.option("--retry-failed", is_flag=True, help="Try again what failed in earlier runs.")
 @click.option(
     "--repair-images",
@@ -191,6 +199,7 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     max_requests_per_second: float | None,
     max_in_flight: int | None,
     model_version: str,
+    outage_limit: float,
     retry_failed: bool,  # noqa: FBT001 - as above
     repair_images: bool,  # noqa: FBT001 - as above
     max_side: int | None,
@@ -198,6 +207,7 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     as_json: bool,  # noqa: FBT001 - as above
 ) -> None:
     """Embed the images below a folder, or go on where the last run stopped."""
+    from semart_vectors._retry import RetryPolicy
     from semart_vectors.embedder import AsyncVisionEmbedder
     from semart_vectors.images import SUFFIXES
     from semart_vectors.job import EmbeddingJob, plan_job
@@ -232,6 +242,7 @@ def embed(  # noqa: PLR0917 - click passes them all by name
         max_requests_per_second=max_requests_per_second,
         max_in_flight=max_in_flight,
         model_version=model_version,
+        retry=RetryPolicy(outage_limit_s=outage_limit),
     )
     job = EmbeddingJob(
         embedder,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import json
+import logging
 import os
 import random
 import re
@@ -16,10 +17,13 @@ from urllib.parse import quote, urlsplit
 
 from semart_vectors import _service
 from semart_vectors._aiohttp import AiohttpTransport
+from semart_vectors._breaker import Breaker
 from semart_vectors._deadlines import Deadlines
+from semart_vectors._health import Call, Health
 from semart_vectors._pacing import Gate
 from semart_vectors._reading import Reader
 from semart_vectors._retry import RetryPolicy
+from semart_vectors._scarcity import free_descriptors
 from semart_vectors._service import (
     MODEL_VERSION,
     MODEL_VERSIONS,
@@ -27,13 +31,21 @@ from semart_vectors._service import (
     ServiceRequest,
     TransientError,
 )
-from semart_vectors._transport import ClientTransport, Post, Transport, UnreachableError, is_this_machine
+from semart_vectors._transport import (
+    ClientTransport,
+    Post,
+    ScarcityError,
+    Transport,
+    UnreachableError,
+    is_this_machine,
+)
 from semart_vectors._window import OutcomeStream, Worker, numbered
 from semart_vectors.errors import (
     ConfigurationError,
     EndpointError,
     InvalidInputError,
     ItemError,
+    OutOfResourcesError,
     RetriesExhaustedError,
     RunError,
     ServiceUnavailableError,
@@ -46,6 +58,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import httpx
+
+_logger = logging.getLogger("semart_vectors")
 
 _READERS = 8
 """Threads that read images: enough to hide a slow disk, few enough to leave a service its processors."""
@@ -60,8 +74,15 @@ _LEAST_IN_FLIGHT, _MANY_IN_FLIGHT, _MOST_IN_FLIGHT = 16, 256, 1000
 _LEAST_SECRET = 6
 """A key of fewer letters would be found in sentences of ours."""
 
-_IMAGES_UNTIL_DOWN = 8
-"""So many images in a row with all attempts used up are the service's failure, not theirs."""
+_DESCRIPTORS_TO_SPARE = 32
+"""So many of the files that a process may open are left for images, a checkpoint, and all else it does."""
+
+_TIMES_ALONE = 5
+"""So often a call tries to get a connection from this machine when there is no other to wait for."""
+
+_RETRIES_OF_CALLS = 8
+"""Once the budget of retries is spent, one call under way in so many may be one. With a single one in all, a
+service that fails one call in five was found to give 14 images a second instead of 23, at 30 a second."""
 
 
 class _Key(str):
@@ -156,7 +177,10 @@ class AsyncVisionEmbedder:
         self._endpoint = _checked_endpoint(endpoint, self._key_as_written)
         self._key = _checked_key(key)
         self._retry = retry or RetryPolicy()
-        self._slots = asyncio.Semaphore(max_in_flight)
+        self._slots: asyncio.Semaphore
+        self._health: Health
+        self._breaker = Breaker(self._retry.outage_limit_s)
+        self._retry_slots: asyncio.Semaphore
         self._given_client = http_client
         self._transport: Transport
         self._posts: dict[tuple[str, str], Post] = {}
@@ -164,7 +188,7 @@ class AsyncVisionEmbedder:
         self._reader = Reader(_load, threads=_READERS, busy_from=_BUSY_FROM)
         self._closing = AsyncExitStack()
         self._was_answered = False
-        self._exhausted_in_a_row = 0
+        self._is_short = False
         self._state = _State.NEW
 
     @classmethod
@@ -209,11 +233,16 @@ class AsyncVisionEmbedder:
         self._state = _State.OPEN
         self._closing.callback(self._reader.close)
         self._closing.callback(self._deadlines.close)
+        self._closing.callback(self._breaker.release)
         if self._given_client is not None:
             self._transport = ClientTransport(self._given_client)
         else:  # loading the certificates takes longer than a loop should stand still
             transport = await asyncio.to_thread(AiohttpTransport, self._endpoint)
             self._transport = await self._closing.enter_async_context(transport)
+            self._leave_descriptors(await asyncio.to_thread(free_descriptors))
+        self._slots = asyncio.Semaphore(self.max_in_flight)
+        self._retry_slots = asyncio.Semaphore(max(1, self.max_in_flight // _RETRIES_OF_CALLS))
+        self._health = Health(in_flight=self.max_in_flight)
         return self
 
     async def __aexit__(
@@ -363,68 +392,156 @@ class AsyncVisionEmbedder:
 
     async def _call(self, request: ServiceRequest, worker: Worker) -> tuple[Vector, int]:
         """Send a request until it is answered for good; return its vector and the attempts it took."""
-        clock = asyncio.get_running_loop().time
-        attempts = failures = 0
-        throttled_until = None
+        call = Call()
         async with self._slots:
             while True:
-                passed_at = await self._gate.pass_through()
-                self._check_open()
-                attempts += 1
                 try:
-                    with worker.paying():
-                        vector = await self._attempt(request)
-                except TransientError as error:
+                    vector = await self._attempt(request, worker, call)
+                except (TransientError, ScarcityError) as error:
                     failure = error
                 except ItemError as error:
-                    error.attempts = attempts
+                    error.attempts = call.attempts
                     raise
                 else:
-                    self._gate.succeeded()
-                    self._exhausted_in_a_row = 0
-                    return vector, attempts
+                    if vector is not None:
+                        return vector, call.attempts
+                    continue
                 worker.go_on()
-                if failure.throttled:  # uses up time, not attempts
-                    throttled_until = throttled_until or clock() + self._retry.throttled_limit_s
-                    exhausted = clock() >= throttled_until
+                if isinstance(failure, ScarcityError):
+                    await self._go_on_with_fewer(failure, call)
                 else:
-                    failures += 1
-                    exhausted = failures >= self._retry.max_attempts
-                if exhausted:
-                    raise self._exhausted(failure, attempts) from failure
-                await self._wait_after(failure, failures, passed_at)
+                    self._judge(failure, call)
+                    await self._wait_after(failure, call)
 
-    async def _wait_after(self, failure: TransientError, failures: int, passed_at: float) -> None:
+    async def _attempt(self, request: ServiceRequest, worker: Worker, call: Call) -> Vector | None:
+        """Try once, when it is this call's turn; return None if nothing was sent, as an outage has begun."""
+        is_probe = self._breaker.is_open and await self._outlast_outage(call)
+        try:
+            if call.is_retry and not self._health.affords_retry():
+                async with self._retry_slots:
+                    return await self._send_at_rate(request, worker, call, is_probe=is_probe)
+            return await self._send_at_rate(request, worker, call, is_probe=is_probe)
+        finally:
+            if is_probe:
+                self._breaker.probe_ended()
+
+    async def _send_at_rate(
+        self, request: ServiceRequest, worker: Worker, call: Call, *, is_probe: bool
+    ) -> Vector | None:
+        call.passed_at = await self._gate.pass_through()
+        self._check_open()
+        if self._breaker.is_open and not is_probe:
+            return None
+        call.attempts += 1
+        try:
+            with worker.paying():
+                vector = await self._ask(request)
+        except ItemError:
+            self._answered(call)
+            raise
+        self._gate.succeeded()
+        self._answered(call)
+        return vector
+
+    def _answered(self, call: Call) -> None:
+        self._health.succeeded(call)
+        if self._breaker.is_open:
+            self._breaker.close()
+
+    async def _outlast_outage(self, call: Call) -> bool:
+        """Wait while the service is down, which takes time and no attempts; return whether to probe."""
+        try:
+            is_probe = await self._breaker.turn()
+        except ServiceUnavailableError:
+            failure = call.failure
+            if failure is None or isinstance(failure, UnreachableError) or not self._health.has_few_witnesses:
+                raise
+            # A few images that are always answered 503, and are all that is left, look as an outage does.
+            # Taken for one for ever, they would keep a job from its end in every run.
+            self._breaker.wait_for_one_more()
+            raise _given_up(failure, call) from failure
+        call.forget()
+        return is_probe
+
+    def _judge(self, failure: TransientError, call: Call) -> None:
+        """Count a failure; raise what it means, if that is the end of the call, or open the breaker."""
+        now = asyncio.get_running_loop().time()
+        call.failure = failure.with_traceback(None)  # whose frames hold the image's bytes
+        if failure.throttled:  # uses up time, not attempts
+            # Nor the budget of retries: the pause slows all down as much as it takes. Where the rate is left
+            # to the refusals, to let those who were refused through a few at a time took a third longer.
+            call.is_retry = False
+            since, answered = call.throttled = call.throttled or (now, self._health.answered)
+            if now < since + self._retry.throttled_limit_s:
+                return
+            if self._health.answered > answered:
+                raise _given_up(failure, call) from failure
+            raise ServiceUnavailableError(
+                f"nothing but refusals for {now - since:.0f} s: {failure}; run again later"
+            ) from failure
+        is_strike = self._health.failed(call, now, no_images_fault=failure.no_images_fault)
+        if isinstance(failure, UnreachableError) and not self._was_answered:
+            if call.failures >= self._retry.max_attempts:
+                raise EndpointError(
+                    f"{failure}; check VISION_ENDPOINT and the network, then run again"
+                ) from failure
+        elif is_strike and call.strikes >= self._health.attempts_allowed(self._retry.max_attempts):
+            raise _given_up(failure, call) from failure
+        elif self._breaker.is_open:
+            self._breaker.explain(str(failure))
+        elif self._health.is_down(now):
+            self._breaker.open(str(failure))
+
+    async def _wait_after(self, failure: TransientError, call: Call) -> None:
         """Wait as long as a failure asks for: all together if the service said so, else this call alone."""
         asked_s = min(failure.retry_after_s or 0.0, self._retry.retry_after_cap_s)
-        pauses = self._gate.throttled(passed_at, asked_s) if failure.throttled else 0
+        pauses = self._gate.throttled(call.passed_at, asked_s) if failure.throttled else 0
         if asked_s:
             self._gate.pause(asked_s)
         elif failure.throttled:
             bound_s = self._retry.backoff_bound_s(pauses, throttled=True)
             self._gate.pause(random.uniform(0, bound_s))  # noqa: S311 - jitter is no secret
-        else:
-            bound_s = self._retry.backoff_bound_s(failures)
+        elif not self._breaker.is_open:  # which is another wait
+            bound_s = self._retry.backoff_bound_s(call.failures)
             await asyncio.sleep(random.uniform(0, bound_s))  # noqa: S311 - as above
 
-    def _exhausted(self, failure: TransientError, attempts: int) -> ItemError | RunError:
-        if isinstance(failure, UnreachableError) and not self._was_answered:
-            return EndpointError(f"{failure}; check VISION_ENDPOINT and the network, then run again")
-        self._exhausted_in_a_row += 1
-        if self._exhausted_in_a_row >= _IMAGES_UNTIL_DOWN:
-            return ServiceUnavailableError(
-                f"the service failed {self._exhausted_in_a_row} images in a row, "
-                f"the last in {attempts} attempts: {failure}; run again when it is back"
+    def _leave_descriptors(self, free: int | None) -> None:
+        """Begin with no more calls at once than there can be connections."""
+        if free is not None and free - _DESCRIPTORS_TO_SPARE < self.max_in_flight:
+            self.max_in_flight = max(1, free - _DESCRIPTORS_TO_SPARE)
+            _logger.warning(
+                "this process may open %d more files and connections: %d calls at once (ulimit -n)",
+                free,
+                self.max_in_flight,
             )
-        error = RetriesExhaustedError(f"given up after {attempts} attempts: {failure}")
-        error.attempts = attempts
-        return error
 
-    async def _attempt(self, request: ServiceRequest) -> Vector:
+    async def _go_on_with_fewer(self, scarcity: ScarcityError, call: Call) -> None:
+        """Give this call's place up for good, and wait for another's; if places are free, wait a while."""
+        call.attempts -= 1  # nothing was sent
+        if self._slots.locked() and self.max_in_flight > 1:
+            if not self._is_short:
+                self._is_short = True
+                _logger.warning("%s: going on with fewer calls at once (ulimit -n)", scarcity)
+            self.max_in_flight -= 1
+            try:
+                await self._slots.acquire()
+            except asyncio.CancelledError:
+                self.max_in_flight += 1  # whoever waits takes it now
+                raise
+            return
+        call.scarcities += 1
+        if call.scarcities >= _TIMES_ALONE:
+            raise OutOfResourcesError(
+                f"this machine has no more of what a connection takes: {scarcity}; "
+                "raise its limits (ulimit -n), and run again"
+            )
+        await asyncio.sleep(self._retry.backoff_bound_s(call.scarcities))
+
+    async def _ask(self, request: ServiceRequest) -> Vector:
         """Send a request once; what it raises holds the key neither in words nor in variables."""
         try:
             return _service.read_vector(await self._send(request), model_version=self.model_version)
-        except (TransientError, ItemError, RunError, asyncio.CancelledError) as error:
+        except (TransientError, ScarcityError, ItemError, RunError, asyncio.CancelledError) as error:
             error.args = tuple(_hidden(str(text), self._key_as_written) for text in error.args)
             error.__context__ = None
             raise error.with_traceback(None) from None
@@ -435,7 +552,10 @@ class AsyncVisionEmbedder:
             with self._deadlines.limit():
                 answer = await post(request.body)
         except TimeoutError:
-            raise TransientError(f"no whole answer within {self._deadlines.timeout_s:g} s") from None
+            # As a 504 is: what stands before the service would have said so, had it been quicker.
+            raise TransientError(
+                f"no whole answer within {self._deadlines.timeout_s:g} s", no_images_fault=True
+            ) from None
         self._was_answered = True
         return answer if answer.status == HTTPStatus.OK else self._without_key(answer)
 
@@ -459,6 +579,12 @@ class AsyncVisionEmbedder:
             name.lower(): _hidden(value, self._key_as_written) for name, value in answer.headers.items()
         }
         return ServiceAnswer(answer.status, headers, body)
+
+
+def _given_up(failure: TransientError, call: Call) -> RetriesExhaustedError:
+    error = RetriesExhaustedError(f"given up after {call.attempts} attempts: {failure}")
+    error.attempts = call.attempts
+    return error
 
 
 def _failure(image: ImageSource | LoadedImage, error: ItemError) -> EmbeddingFailure:

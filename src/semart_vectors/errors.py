@@ -12,7 +12,7 @@
     │   ├── AuthenticationError              the key or its permission was refused
     │   ├── QuotaExceededError               the quota is used up
     │   ├── EndpointError                    not this service, or not reachable as given
-    │   ├── ServiceUnavailableError          it answers nobody any more
+    │   ├── ServiceUnavailableError          it has been down for too long
     │   ├── OutOfResourcesError (OSError)    this machine lacks memory or file descriptors
     │   └── ModelMismatchError               the service answers with another model
     ├── CheckpointError                      the record of what is done cannot be used
@@ -82,7 +82,7 @@ class EndpointError(RunError):
 
 
 class ServiceUnavailableError(RunError):
-    """The service has failed one image after the other: it is down, and no image is to blame."""
+    """The service has been down for longer than `RetryPolicy.outage_limit_s`; no image is to blame."""
 
 
 class OutOfResourcesError(RunError, OSError):

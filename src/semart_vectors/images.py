@@ -17,6 +17,7 @@ from heapq import merge
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn
 
 from PIL import (
@@ -28,6 +29,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from semart_vectors._scarcity import is_scarcity
 from semart_vectors.errors import (
     ConfigurationError,
     InvalidInputError,
@@ -51,7 +53,8 @@ MAX_SIDE_PX = 15_999
 _MAX_DECODED_PX = 50_000_000
 """A larger image is not decoded just to see whether it is cut: that would take 150 MB and more."""
 
-_THIS_MACHINES_FAULT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_SCARCE_FOR_S, _LOOK_AGAIN_S = 3.0, 0.05
+"""For so long a file descriptor may be missing: as calls end, theirs come free."""
 
 _MARKER = 0xFF
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -119,11 +122,11 @@ def read_file(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> tu
         OutOfResourcesError: no file could be read at present.
     """
     try:
-        return _read_regular_file(path, max_bytes)
+        return _read_with_patience(path, max_bytes)
     except InvalidInputError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        if getattr(error, "errno", None) in _THIS_MACHINES_FAULT:
+        if is_scarcity(error):
             raise OutOfResourcesError(
                 f"this machine has no more of what reading an image takes: {error}; "
                 "raise its limits (ulimit -n) or lower max_in_flight, and run again"
@@ -283,6 +286,17 @@ def _check_format(data: bytes, kind: Format) -> None:
             f"it measures {width} x {height} pixels; "
             f"the service takes {MIN_SIDE_PX} to {MAX_SIDE_PX} on each side"
         )
+
+
+def _read_with_patience(path: str | os.PathLike[str], max_bytes: int) -> tuple[bytes, os.stat_result]:
+    until = monotonic() + _SCARCE_FOR_S
+    while True:
+        try:
+            return _read_regular_file(path, max_bytes)
+        except OSError as error:
+            if not is_scarcity(error) or monotonic() >= until:
+                raise
+        sleep(_LOOK_AGAIN_S)
 
 
 def _read_regular_file(path: str | os.PathLike[str], max_bytes: int) -> tuple[bytes, os.stat_result]:
