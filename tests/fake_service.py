@@ -82,6 +82,8 @@ class FakeService:
         """Answers that come first, whatever is asked."""
         self.calls: list[Call] = []
         self.statuses: list[int] = []
+        self.answers: list[tuple[float, bytes]] = []
+        """When each vector had been sent in full, and the body that it is of."""
         self._latency_s = latency_s
         self._limit_per_s = limit_per_s
         self._accepted: deque[float] = deque()
@@ -147,6 +149,8 @@ class FakeService:
         message = "\r\n".join(lines).encode() + b"\r\n\r\n" + reply.body
         writer.write(message[: reply.cut])
         await writer.drain()
+        if reply.cut is None and reply.status == 200:
+            self.answers.append((time.monotonic(), body))
         return reply.cut is None
 
     def _reply(self, call: Call) -> Reply:
