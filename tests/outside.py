@@ -104,6 +104,7 @@ class Site:
             process = await asyncio.create_subprocess_exec(
                 *(*under, sys.executable, *program, "embed", *folders, *options),
                 env={**os.environ, "VISION_ENDPOINT": self.service.endpoint, "VISION_KEY": key},
+                cwd=self.folder,
                 stdout=out_file,
                 stderr=err_file,
             )
@@ -129,7 +130,7 @@ class Site:
 
     def visible(self) -> set[bytes]:
         """Read ``vectors/`` as anybody may at any moment, and return the contents that it has vectors of."""
-        if not (self.checkpoint / "vectors").exists():
+        if not list(self.checkpoint.glob("vectors/*.parquet")):
             return set()
         names = pd.read_parquet(self.checkpoint / "vectors", columns=["image_file"])["image_file"]
         assert names.is_unique
