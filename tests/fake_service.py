@@ -84,7 +84,7 @@ class FakeService:
         self.statuses: list[int] = []
         self.answers: list[tuple[float, bytes]] = []
         """When each vector had been sent in full, and the body that it is of."""
-        self._latency_s = latency_s
+        self.latency_s = latency_s
         self._limit_per_s = limit_per_s
         self._accepted: deque[float] = deque()
         self._connections: set[asyncio.StreamWriter] = set()
@@ -139,8 +139,8 @@ class FakeService:
         self.calls.append(call)
         self._called.set()
         self.statuses.append(0 if reply.hang or reply.cut is not None else reply.status)
-        if self._latency_s:
-            await asyncio.sleep(self._latency_s)
+        if self.latency_s:
+            await asyncio.sleep(self.latency_s)
         if reply.hang:
             await reader.read()  # until the client gives up
             return False
