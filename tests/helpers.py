@@ -29,7 +29,7 @@ def jpeg(number: int, *, side_px: int = 32) -> bytes:
 
 
 def tiny_jpegs(count: int, *, first: int = 0) -> Iterator[bytes]:
-    """Yield `count` different JPEGs of 16 × 16 pixels: one picture, each with its number in a comment."""
+    """Yield `count` different JPEGs of 16 by 16 pixels: one picture, each with its number in a comment."""
     file = io.BytesIO()
     Image.new("L", (16, 16)).save(file, "JPEG")
     start, rest = file.getvalue()[:2], file.getvalue()[2:]

@@ -76,9 +76,8 @@ class Site:
         self.folder = folder
         self.service = service
         self.checkpoint = checkpoint or folder / "ck"
-        self.images = {
-            f"{number:06}.jpg": content for number, content in enumerate(tiny_jpegs(count))
-        }
+        self._running = 0
+        self.images = {f"{number:06}.jpg": content for number, content in enumerate(tiny_jpegs(count))}
         (folder / "images").mkdir(parents=True)
         for name, content in self.images.items():
             (folder / "images" / name).write_bytes(content)
@@ -93,7 +92,7 @@ class Site:
         under: Sequence[str] = (),
         key: str = "k",
     ) -> AsyncIterator[Started]:
-        """Start ``embed``, `under` another command if that is given; it is killed if it still runs in the end."""
+        """Start ``embed``, `under` another command if that is given, and kill it if it runs in the end."""
         program = (
             ["-m", "semart_vectors"] if rows_a_part is None else ["-c", WITH_SMALL_PARTS, str(rows_a_part)]
         )
@@ -108,13 +107,16 @@ class Site:
                 stdout=out_file,
                 stderr=err_file,
             )
+        self._running += 1
         try:
             yield Started(process, out, err)
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-            await self._hung_up()
+            self._running -= 1
+            if not self._running:
+                await self._hung_up()
 
     async def run(self, **options: object) -> Ran:
         """Run ``embed`` to its end; options as for `started`."""
@@ -161,7 +163,7 @@ class Site:
     async def _hung_up(self) -> None:
         """Wait until the service has noticed that nobody asks it any more: its ledger is complete."""
         async with asyncio.timeout(10):
-            while self.service._connections:
+            while self.service._connections:  # noqa: ASYNC110 - the service tells nobody when they end
                 await asyncio.sleep(0.005)
 
 

@@ -8,6 +8,7 @@ import signal
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+import pandas as pd
 import pytest
 
 from fake_service import FakeService
@@ -91,6 +92,31 @@ async def test_death_at_a_call_tears_nothing(
             await _finishes(site)
     assert hit >= 0.9 * len(tried)  # threads take turns as they like: not each run makes each call
     score(f"killed at {hit} of {len(calls)} calls: torn 0")
+
+
+@pytest.mark.row(2)
+@pytest.mark.xfail(
+    strict=True, reason="vectors/ is made first and its empty part then: pandas cannot read it between"
+)
+async def test_vectors_can_be_read_as_soon_as_they_are_there(
+    tmp_path: Path, score: Callable[[str], None]
+) -> None:
+    """There is no moment at which ``vectors/`` is no table."""
+    needs("strace")
+    async with FakeService(latency_s=0.002) as service:
+        site = Site(tmp_path, service, 12)
+        vectors = site.checkpoint / "vectors"
+        calls = await _calls_of(site)
+        made = next(place for place, call in enumerate(calls) if call.path.startswith(str(vectors)))
+        found = 0
+        for call in calls[made + 1 : made + 6]:
+            site.start_over()
+            await site.run(rows_a_part=4, under=call.strace("signal=SIGKILL"))
+            if vectors.exists():
+                assert pd.read_parquet(vectors)["image_file"].is_unique
+                found += 1
+        assert found
+    score("read at each step of its making")
 
 
 @pytest.mark.row(4)

@@ -31,13 +31,13 @@ async def test_asked_once_it_drains_and_nothing_is_paid_again(
     tmp_path: Path, extent: Extent, score: Callable[[str], None], number: signal.Signals
 ) -> None:
     """What is under way is answered and recorded; exit 130."""
-    times = extent.pick(quick=4, all=50)
+    times = extent.pick(quick=3, all=50)
     moments = random.Random(number)  # noqa: S311 - the same moments each time
     slowest_s = 0.0
     async with FakeService(latency_s=LATENCY_S) as service:
         site = Site(tmp_path, service, times * 60)
         for _ in range(times):
-            async with site.started(per_s=100) as started:
+            async with site.started(per_s=100, in_flight=32) as started:
                 await _some_moment(service, moments)
                 began_s = time.monotonic()
                 started.process.send_signal(number)
@@ -60,7 +60,7 @@ async def test_asked_twice_it_leaves_at_once_and_costs_a_moment(
     tmp_path: Path, extent: Extent, score: Callable[[str], None]
 ) -> None:
     """As after SIGKILL, only what was under way or came in the last quarter of a second is paid again."""
-    times = extent.pick(quick=4, all=50)
+    times = extent.pick(quick=3, all=50)
     moments = random.Random(2)  # noqa: S311 - as above
     slowest_s = 0.0
     kept: set[bytes] = set()
@@ -68,7 +68,7 @@ async def test_asked_twice_it_leaves_at_once_and_costs_a_moment(
         site = Site(tmp_path, service, times * 60)
         for _ in range(times):
             before, answered = len(service.paid), len(service.answers)
-            async with site.started(per_s=100) as started:
+            async with site.started(per_s=100, in_flight=32) as started:
                 await _some_moment(service, moments)
                 started.process.send_signal(signal.SIGINT)
                 await asyncio.sleep(moments.uniform(0.01, 0.2))
@@ -87,7 +87,9 @@ async def test_asked_twice_it_leaves_at_once_and_costs_a_moment(
         assert kept.isdisjoint(service.paid[before:])
         await asyncio.to_thread(site.check)
         paid_again = site.paid_again
-    score(f"SIGINT twice, {times} times: left within {slowest_s:.1f} s, lost 0, {paid_again} paid again in all")
+    score(
+        f"SIGINT twice, {times} times: left within {slowest_s:.1f} s, lost 0, {paid_again} paid again in all"
+    )
 
 
 @pytest.mark.row(20)

@@ -24,7 +24,7 @@ async def test_the_second_leaves_and_the_third_follows_the_dead(
     tmp_path: Path, extent: Extent, score: Callable[[str], None]
 ) -> None:
     """Each call bears the key of its process, so the ledger tells who made it."""
-    rounds = extent.pick(quick=5, all=50)
+    rounds = extent.pick(quick=4, all=50)
     slowest_s = 0.0
     async with FakeService(latency_s=0.02) as service:
         site = Site(tmp_path, service, rounds * 150)
