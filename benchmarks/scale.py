@@ -53,6 +53,8 @@ COLUMNS = {
 class NullService:
     """An embedder that answers at once."""
 
+    max_in_flight = IN_FLIGHT
+
     model_version = MODEL
 
     def __init__(self) -> None:

@@ -27,11 +27,12 @@ PACKAGE = ROOT / "src" / "semart_vectors"
 LAYERS: tuple[frozenset[str], ...] = tuple(
     frozenset(layer.split())
     for layer in (
-        "errors emulator _pace _adaptive _threads",
-        "records files progress images _index _retry _pacing _window _reading _deadlines _journal",
-        "_service _parts metadata pictures",
+        "errors emulator _pace _adaptive _threads _seal",
+        "records files progress images _index _retry _pacing _window _reading _deadlines",
+        "_service _parts _journal _notes metadata pictures",
+        "_mending _publishing",
         "_transport semart merge checkpoint",
-        "_aiohttp _search _recording",
+        "_aiohttp _search _recording check",
         "embedder job",
         "demo",
         "cli",

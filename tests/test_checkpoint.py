@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
+from threading import Event
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +17,12 @@ from fake_service import MODEL, vector_for
 from semart_vectors import (
     _index as index_module,
     _parts as parts_module,
+    _publishing as publishing_module,
     checkpoint as checkpoint_module,
     files as files_module,
 )
+from semart_vectors._parts import verify_bytes
+from semart_vectors._publishing import publish
 from semart_vectors.checkpoint import Checkpoint, Done, Failed, read_failures, read_status
 from semart_vectors.errors import (
     CheckpointDamagedError,
@@ -25,9 +30,6 @@ from semart_vectors.errors import (
     CheckpointInUseError,
     CheckpointMismatchError,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def done(name: str, content: bytes | None = None, fingerprint: int = 1) -> Done:
@@ -51,6 +53,13 @@ def read(directory: Path) -> dict[str, np.ndarray]:
     table = pd.read_parquet(directory / "vectors")
     assert table["image_file"].is_unique
     return dict(zip(table["image_file"], table["vector"], strict=True))
+
+
+def assert_found(checkpoint: Checkpoint, content_sha256: bytes, content: bytes) -> None:
+    """Make sure that a content's own vector is found."""
+    found = checkpoint.vector_with_content(content_sha256)
+    assert found is not None
+    np.testing.assert_array_equal(found[0], vector_for(content))
 
 
 def test_what_is_recorded_is_there_after_closing(tmp_path: Path) -> None:
@@ -96,12 +105,14 @@ def test_a_kill_between_part_and_journal_leaves_each_image_once(
     killed = open_checkpoint(tmp_path).open()
     killed.record([done("a.jpg"), done("b.jpg")])
     with monkeypatch.context() as patch:
-        patch.setattr(killed._journal, "clear", lambda: None)
+        patch.setattr(Path, "unlink", lambda _: None)
         killed.close()
+    assert list(tmp_path.glob("_journal-*"))
     with open_checkpoint(tmp_path) as checkpoint:
         assert set(read(tmp_path)) == {"a.jpg", "b.jpg"}
         checkpoint.record([done("c.jpg")])
     assert set(read(tmp_path)) == {"a.jpg", "b.jpg", "c.jpg"}
+    assert not list(tmp_path.glob("_journal*"))
 
 
 def test_a_full_journal_becomes_a_part_during_the_run(
@@ -112,8 +123,60 @@ def test_a_full_journal_becomes_a_part_during_the_run(
     with open_checkpoint(tmp_path) as checkpoint:
         for first in range(0, 25, 5):
             checkpoint.record([done(f"{number}.jpg") for number in range(first, first + 5)])
+            checkpoint._settle_publication(wait=True)
         assert len(read(tmp_path)) == 20
     assert len(read(tmp_path)) == 25
+
+
+def test_records_do_not_wait_for_a_part_that_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meanwhile an image may change, fail, or be found by its content, in whichever journal it is."""
+    go_on = Event()
+
+    def hold(*arguments: Any) -> list[Any]:
+        assert go_on.wait(10)
+        return publish(*arguments)
+
+    monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 4)
+    with open_checkpoint(tmp_path) as checkpoint:
+        monkeypatch.setattr(checkpoint_module, "publish", hold)
+        checkpoint.record([done("a.jpg", b"1"), done("b.jpg"), done("c.jpg"), done("d.jpg", b"same")])
+        checkpoint.record([done("a.jpg", b"2"), failed("b.jpg")])
+        known = checkpoint.done("a.jpg")
+        assert known is not None
+        assert known.holds(hashlib.sha256(b"2").digest())
+        assert checkpoint.done("b.jpg") is None
+        assert checkpoint.done("c.jpg") is not None
+        content = hashlib.sha256(b"same").digest()
+        assert checkpoint.know_contents([content]) == [True]
+        assert_found(checkpoint, content, b"same")
+        go_on.set()
+    vectors = read(tmp_path)
+    assert set(vectors) == {"a.jpg", "c.jpg", "d.jpg"}
+    np.testing.assert_array_equal(vectors["a.jpg"], vector_for(b"2"))
+    assert read_status(tmp_path).failed == 1
+
+
+def test_a_part_that_cannot_be_written_stops_the_run_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it would have held stays in its journal; what comes in meanwhile is recorded too."""
+    monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 2)
+    checkpoint = open_checkpoint(tmp_path).open()
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", _no_space)
+        checkpoint.record([done("a.jpg"), done("b.jpg")])
+        checkpoint._settle_publication(wait=True)
+        assert "No space left" in str(checkpoint.trouble)
+        checkpoint.record([done("c.jpg"), done("a.jpg", b"new")])
+        assert checkpoint.done("b.jpg") is not None
+        with pytest.raises(CheckpointDiskError):
+            checkpoint.close()
+    with open_checkpoint(tmp_path):
+        vectors = read(tmp_path)
+    assert set(vectors) == {"a.jpg", "b.jpg", "c.jpg"}
+    np.testing.assert_array_equal(vectors["a.jpg"], vector_for(b"new"))
 
 
 def test_a_later_record_replaces_an_earlier_one(tmp_path: Path) -> None:
@@ -141,10 +204,10 @@ def test_a_vector_is_found_by_content_wherever_it_rests(tmp_path: Path) -> None:
     content = hashlib.sha256(b"same").digest()
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg", b"same"), done("b.jpg", b"same")])
-        np.testing.assert_array_equal(checkpoint.vector_with_content(content), vector_for(b"same"))
+        assert_found(checkpoint, content, b"same")
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg", b"changed")])
-        np.testing.assert_array_equal(checkpoint.vector_with_content(content), vector_for(b"same"))
+        assert_found(checkpoint, content, b"same")
         assert checkpoint.vector_with_content(hashlib.sha256(b"other").digest()) is None
 
 
@@ -176,15 +239,45 @@ def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("cut_bytes", [0, 30], ids=["changed", "cut"])
-def test_a_damaged_part_is_noticed_and_named(tmp_path: Path, cut_bytes: int) -> None:
-    """A cut or changed part stops the job with a sentence that says what to do."""
-    with open_checkpoint(tmp_path) as checkpoint:
-        checkpoint.record([done("a.jpg")])
-    part = tmp_path / "vectors" / "part-000001.parquet"
+def test_a_damaged_part_is_set_aside_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, cut_bytes: int
+) -> None:
+    """What it held is to be done again; the others stay, and the file as it was is kept."""
+    for names in (["a.jpg"], ["b.jpg"]):
+        with open_checkpoint(tmp_path) as checkpoint:
+            checkpoint.record([done(name) for name in names])
+    part = tmp_path / "vectors" / "part-000002.parquet"
     content = part.read_bytes()
-    part.write_bytes(content[:600] + bytes([content[600] ^ 1]) + content[601 : len(content) - cut_bytes])
-    with pytest.raises(CheckpointDamagedError, match=r"part-000001.*move it away"):
-        open_checkpoint(tmp_path).open().vector_with_content(hashlib.sha256(b"a.jpg").digest())
+    damaged = content[:600] + bytes([content[600] ^ 1]) + content[601 : len(content) - cut_bytes]
+    part.write_bytes(damaged)
+    with pytest.raises(CheckpointDamagedError, match=r"part-000002.*check --repair"):
+        verify_parts(tmp_path)
+    with open_checkpoint(tmp_path) as checkpoint:
+        assert (checkpoint.done("a.jpg") is None, checkpoint.done("b.jpg") is None) == (False, True)
+    assert "part-000002.parquet is damaged" in caplog.text
+    assert (tmp_path / "_damaged" / part.name).read_bytes() == damaged
+    assert list(read(tmp_path)) == ["a.jpg"]
+
+
+def verify_parts(directory: Path) -> None:
+    """Look at every byte, as a check does."""
+    for path in (directory / "vectors").iterdir():
+        verify_bytes(path)
+
+
+def test_damage_costs_only_the_rows_that_it_hits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of one row group."""
+    monkeypatch.setitem(parts_module.VECTOR_FILE_OPTIONS, "row_group_size", 4)
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done(f"{number}.jpg") for number in range(10)])
+    part = tmp_path / "vectors" / "part-000001.parquet"
+    start = pq.read_metadata(part).row_group(1).column(1).data_page_offset
+    content = bytearray(part.read_bytes())
+    content[start + 500] ^= 4
+    part.write_bytes(content)
+    with open_checkpoint(tmp_path):
+        pass
+    assert set(read(tmp_path)) == {f"{number}.jpg" for number in (0, 1, 2, 3, 8, 9)}
 
 
 def test_a_full_disk_costs_nothing_that_was_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,16 +324,28 @@ def test_looking_holds_and_changes_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"model_version": 5}'])
-def test_a_damaged_description_is_said_to_be_damaged(tmp_path: Path, content: str) -> None:
-    """Opening and status say so; a damaged note of the last job does no harm."""
-    with open_checkpoint(tmp_path):
-        (tmp_path / "_job.json").write_text(content)
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"model_version": 5}', None])
+def test_a_lost_description_is_told_and_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str | None
+) -> None:
+    """The parts tell their model too; a damaged note of the last job does no harm."""
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done("a.jpg")])
+    (tmp_path / "_job.json").write_text(content or "")
     assert read_status(tmp_path).asked_for is None
-    (tmp_path / "_checkpoint.json").write_text(content)
-    for use in (open_checkpoint(tmp_path).open, lambda: read_status(tmp_path)):
+    identity = tmp_path / "_checkpoint.json"
+    if content is None:
+        identity.unlink()
+    else:
+        identity.write_text(content)
         with pytest.raises(CheckpointDamagedError, match=r"_checkpoint\.json"):
-            use()
+            read_status(tmp_path)
+    with pytest.raises(CheckpointMismatchError, match="another model"):
+        Checkpoint(tmp_path, model_version="2022-04-11").open()
+    with open_checkpoint(tmp_path) as checkpoint:
+        assert checkpoint.done("a.jpg") is not None
+    assert "description" in caplog.text
+    assert read_status(tmp_path).done == 1
 
 
 def test_a_creation_that_was_killed_is_taken_up(tmp_path: Path) -> None:
@@ -262,23 +367,22 @@ def test_done_after_a_failure_is_not_both_when_killed_in_between(
     killed = open_checkpoint(tmp_path).open()
     killed.record([done("a.jpg")])
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint_module, "write_failures", _no_space)
-        with pytest.raises(OSError, match="No space"):
+        patch.setattr(publishing_module, "write_failures", _no_space)
+        with pytest.raises(CheckpointDiskError, match="No space"):
             killed.close()
     with open_checkpoint(tmp_path) as checkpoint:
         assert checkpoint.failure("a.jpg") is None
     assert (read_status(tmp_path).done, read_status(tmp_path).failed) == (1, 0)
 
 
-def test_of_two_rows_of_an_image_the_newer_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_rows_of_an_image_the_newer_stays(tmp_path: Path) -> None:
     """Should there ever be both, the next opening drops the old one."""
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg", b"old"), done("b.jpg")])
     killed = open_checkpoint(tmp_path).open()
     killed.record([done("a.jpg", b"new")])
-    with monkeypatch.context() as patch:
-        patch.setattr(killed, "_drop_stale", lambda: None)
-        killed.close()
+    killed._stale.clear()
+    killed.close()
     with open_checkpoint(tmp_path):
         pass
     vectors = read(tmp_path)
@@ -293,7 +397,7 @@ def test_a_sync_that_fails_does_not_double_a_part(tmp_path: Path, monkeypatch: p
         with monkeypatch.context() as patch:
             patch.setattr(files_module, "sync", _fail_for_folders)
             with pytest.raises(CheckpointDiskError):
-                checkpoint._publish()
+                checkpoint._publish_all()
     assert list(read(tmp_path)) == ["a.jpg"]
 
 
@@ -325,7 +429,7 @@ def test_failures_alone_are_published_too(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 10)
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([failed(f"{number}.jpg") for number in range(25)])
-        assert (tmp_path / "_journal").stat().st_size == 0
+        checkpoint._settle_publication(wait=True)
         assert len(read_failures(tmp_path)) == 25
 
 
@@ -347,13 +451,11 @@ def test_a_replaced_vector_is_known_until_the_run_ends(tmp_path: Path) -> None:
         checkpoint.record([done("a.jpg", b"moved"), done("b.jpg")])
     killed = open_checkpoint(tmp_path).open()
     killed.record([done("a.jpg", b"new")])
-    killed._publish()
+    killed._publish_all()
     killed._closing.close()
     assert set(read(tmp_path)) == {"a.jpg", "b.jpg"}
     with open_checkpoint(tmp_path) as checkpoint:
-        found = checkpoint.vector_with_content(content)
-        assert found is not None
-        np.testing.assert_array_equal(found, vector_for(b"moved"))
+        assert_found(checkpoint, content, b"moved")
     assert not list(tmp_path.glob("_replaced*"))
 
 
@@ -370,7 +472,7 @@ def test_what_was_done_before_is_told_from_what_this_run_did(tmp_path: Path) -> 
         assert seen.tolist() == [True, True, True, False]
         for _ in range(2):
             assert checkpoint.done_before(names)[0].tolist() == [True, False, False, False]
-            checkpoint._publish()
+            checkpoint._publish_all()
 
 
 def test_names_and_contents_that_share_their_keys_are_told_apart(
@@ -390,7 +492,7 @@ def test_names_and_contents_that_share_their_keys_are_told_apart(
             checkpoint.record([done(name, content, number) for name, content in changes.items()])
             for content in set(contents.values()):
                 found = checkpoint.vector_with_content(hashlib.sha256(content).digest())
-                assert found is None or np.array_equal(found, vector_for(content))
+                assert found is None or np.array_equal(found[0], vector_for(content))
         vectors = read(tmp_path)
         assert set(vectors) == set(contents)
         for name, content in contents.items():

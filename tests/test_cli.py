@@ -233,9 +233,31 @@ async def test_help_names_every_command(tmp_path: Path) -> None:
     """In the order in which a newcomer needs them."""
     ran = await cli("--help", cwd=tmp_path)
     commands = [line.split()[0] for line in ran.out.partition("Commands:")[2].splitlines() if line.strip()]
-    assert commands == ["demo", "clean", "embed", "status", "merge", "emulator"]
+    assert commands == ["demo", "clean", "embed", "status", "check", "merge", "emulator"]
     for command in commands:
         assert (await cli(command, "--help", cwd=tmp_path)).code == 0
+
+
+async def test_a_damaged_checkpoint_ends_a_check_with_6_and_costs_the_next_run_what_was_hit(
+    service: FakeService, tmp_path: Path
+) -> None:
+    """Every command that meets it says so; a repair makes no call, the next run does those images again."""
+    for first in (0, 5):
+        make_images(tmp_path / "images", 5, first=first)
+        await embed(tmp_path, service)
+    ran = await cli("check", "ck", cwd=tmp_path)
+    assert (ran.code, "10 vectors: all whole" in ran.out) == (0, True)
+    part = tmp_path / "ck" / "vectors" / "part-000002.parquet"
+    part.write_bytes(part.read_bytes()[:-9])
+    (tmp_path / "meta.csv").write_text("image_file\n00000-image.jpg\n")
+    for command in (["check", "ck"], ["status", "ck"], ["merge", "meta.csv", "ck", "-o", "all.parquet"]):
+        ran = await cli(*command, cwd=tmp_path)
+        assert (ran.code, "part-000002.parquet" in ran.err, "check --repair" in ran.err) == (6, True, True)
+    ran = await cli("check", "ck", "--repair", "--json", cwd=tmp_path)
+    assert (ran.code, len(json.loads(ran.out)["damaged"])) == (0, 1)
+    assert (await cli("check", "ck", cwd=tmp_path)).code == 0
+    ran = await embed(tmp_path, service, "--json")
+    assert (ran.code, json.loads(ran.out)["calls"], len(service.paid)) == (0, 5, 15)
 
 
 async def test_a_service_that_is_down_ends_with_1_and_the_same_command_goes_on(tmp_path: Path) -> None:

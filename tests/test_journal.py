@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from semart_vectors._journal import _MARK, Journal, JournalContent, Record, read_journal
+from semart_vectors._journal import (
+    _MARK,
+    _TRAILING_ZEROS,
+    Journal,
+    JournalContent,
+    Record,
+    journal_name,
+    journal_number,
+    list_journals,
+    read_journal,
+    read_journals,
+)
+from semart_vectors.errors import CheckpointDiskError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,24 +38,31 @@ RECORDS = [
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Where a journal may be."""
-    return tmp_path / "_journal"
+    return tmp_path / "_journal-000001"
 
 
 @pytest.fixture
 def journal(path: Path) -> Iterator[Journal]:
     """Open an empty journal."""
-    with Journal(path, end=0) as opened:
+    with Journal(path) as opened:
         yield opened
 
 
 def ends(path: Path) -> list[int]:
-    """Write the records one by one to a journal; return where each of them ends."""
+    """Write the records one by one to a journal, and leave few zeros behind them; return where each ends."""
     sizes = [0]
-    with Journal(path, end=0) as journal:
+    path.unlink(missing_ok=True)
+    with Journal(path) as journal:
         for record in RECORDS:
             journal.append([record])
-            sizes.append(path.stat().st_size)
+            journal.trim()
+            sizes.append(path.stat().st_size - _TRAILING_ZEROS)
     return sizes
+
+
+def whole(records: list[Record]) -> JournalContent:
+    """Return what a journal of these records is read as."""
+    return JournalContent(records, 0, is_cut=False)
 
 
 def test_what_was_appended_is_read(path: Path, journal: Journal) -> None:
@@ -51,66 +70,54 @@ def test_what_was_appended_is_read(path: Path, journal: Journal) -> None:
     journal.append(RECORDS[:1])
     journal.append(RECORDS[1:])
     journal.append([])
-    assert read_journal(path) == JournalContent(RECORDS, path.stat().st_size, 0)
+    assert read_journal(path) == whole(RECORDS)
 
 
 def test_a_missing_journal_is_an_empty_one(path: Path) -> None:
     """Before the first record there is none."""
-    assert read_journal(path) == JournalContent([], 0, 0)
+    assert read_journal(path) == whole([])
 
 
-def test_a_journal_goes_on_where_it_ended(path: Path) -> None:
-    """A second process adds to what the first one left."""
-    ends(path)
-    with Journal(path, end=read_journal(path).end) as journal:
-        journal.append(RECORDS)
-    assert read_journal(path).records == [*RECORDS, *RECORDS]
+def test_a_journal_of_the_first_format_is_read(path: Path) -> None:
+    """It had no zeros behind its records."""
+    size = ends(path)[-1]
+    path.write_bytes(path.read_bytes()[:size])
+    assert read_journal(path, ends_in_zeros=False) == whole(RECORDS)
 
 
-def test_clear_forgets_all_and_leaves_it_usable(path: Path, journal: Journal) -> None:
-    """What comes after it stands at the beginning."""
-    journal.append(RECORDS)
-    journal.clear()
-    assert path.stat().st_size == 0
-    journal.append(RECORDS[:1])
-    assert read_journal(path).records == RECORDS[:1]
+def test_journals_are_read_in_the_order_they_were_begun(tmp_path: Path) -> None:
+    """That of the first format before all others, and number 10 after number 9."""
+    for number in (10, 9, 1_000_000):
+        with Journal(tmp_path / journal_name(number)) as journal:
+            journal.append([Record({"number": number})])
+    (tmp_path / "_journal").touch()
+    assert [journal_number(path) for path in list_journals(tmp_path)] == [0, 9, 10, 1_000_000]
+    assert [record.fields["number"] for record in read_journals(tmp_path)] == [9, 10, 1_000_000]
 
 
-def test_a_cut_at_any_length_loses_only_what_was_cut(path: Path) -> None:
-    """Whole records stay, the torn one is no damage but the mark of a killed process."""
+def test_a_cut_at_any_length_loses_only_what_was_cut_and_is_noticed(path: Path) -> None:
+    """Whole records stay; a cut between two of them shows in the zeros that are missing."""
     sizes = ends(path)
-    whole = path.read_bytes()
-    for length in range(len(whole) + 1):
-        path.write_bytes(whole[:length])
+    content = path.read_bytes()
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
         kept = sum(size <= length for size in sizes) - 1
-        assert read_journal(path) == JournalContent(RECORDS[:kept], sizes[kept], 0)
-
-
-def test_a_torn_tail_is_written_over(path: Path) -> None:
-    """What comes next is found, at whatever length the process before was killed."""
-    sizes = ends(path)
-    whole = path.read_bytes()
-    for length in range(sizes[1], len(whole)):
-        path.write_bytes(whole[:length])
-        kept = read_journal(path)
-        with Journal(path, end=kept.end) as journal:
-            journal.append(RECORDS[-1:])
-        assert read_journal(path).records == [*kept.records, RECORDS[-1]]
+        found = read_journal(path)
+        assert (found.records, found.is_whole) == (RECORDS[:kept], False)
+        assert found.is_cut
 
 
 def test_a_flipped_bit_loses_the_record_it_hits_and_no_other(path: Path) -> None:
     """Each bit of a small journal once: never a wrong record, never a second one lost."""
     sizes = ends(path)
-    whole = path.read_bytes()
-    for bit in range(len(whole) * 8):
-        flipped = bytearray(whole)
+    content = path.read_bytes()
+    for bit in range(len(content) * 8):
+        flipped = bytearray(content)
         flipped[bit // 8] ^= 1 << bit % 8
         path.write_bytes(flipped)
         hit = sum(size <= bit // 8 for size in sizes) - 1
-        content = read_journal(path)
-        assert content.records == RECORDS[:hit] + RECORDS[hit + 1 :]
-        if hit < len(RECORDS) - 1:
-            assert content.damaged_bytes == sizes[hit + 1] - sizes[hit]
+        found = read_journal(path)
+        assert (found.records, found.is_whole) == (RECORDS[:hit] + RECORDS[hit + 1 :], False)
 
 
 @given(junk=st.binary(max_size=200), place=st.integers(0, len(RECORDS)))
@@ -119,33 +126,56 @@ def test_junk_between_records_hides_none(
     tmp_path_factory: pytest.TempPathFactory, junk: bytes, place: int
 ) -> None:
     """Blocks of zeros, half records, anything: those after it are found by their mark."""
-    path = tmp_path_factory.getbasetemp() / "_journal"
+    path = tmp_path_factory.getbasetemp() / "_journal-000001"
     sizes = ends(path)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: sizes[place]] + junk + _MARK + whole[sizes[place] :])
+    content = path.read_bytes()
+    path.write_bytes(content[: sizes[place]] + junk + _MARK + content[sizes[place] :])
     assert read_journal(path).records == RECORDS
 
 
-@pytest.mark.parametrize("call", ["write", "fsync"])
-def test_a_failing_write_leaves_the_journal_as_it_was(
-    path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch, call: str
+def test_there_is_room_for_what_is_under_way_when_the_disk_is_full(
+    path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when half of it was on the disk; what is appended next is found."""
-    journal.append(RECORDS[:2])
-    before, write = path.read_bytes(), os.write
+    """The shortage shows before anything is refused, and goes when there is room again."""
+    record = Record({}, bytes(4096))
+    with Journal(path, room_bytes=20 * 5000) as journal:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "posix_fallocate", _no_space)
+            for _ in range(20):
+                journal.append([record])
+            assert "No space left" in str(journal.shortage)
+            with pytest.raises(OSError, match="No space left"):
+                journal.append([record] * 20)
+        journal.append([record])
+        assert journal.shortage is None
+    assert read_journal(path) == whole([record] * 21)
 
-    def fail(descriptor: int, *data: bytes) -> int:
-        if data and len(data[0]) > 40:
-            return write(descriptor, data[0][:40])
-        raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(os, call, fail)
-        with pytest.raises(OSError, match="No space left"):
-            journal.append(RECORDS)
-    assert path.read_bytes() == before
-    journal.append(RECORDS[2:])
-    assert read_journal(path).records == RECORDS
+def test_a_file_system_that_keeps_no_room_is_written_full_of_zeros(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the system call would leave it."""
+    monkeypatch.setattr(os, "posix_fallocate", _not_offered)
+    with Journal(path) as journal:
+        journal.append(RECORDS)
+        assert path.stat().st_size > 1 << 16
+    assert read_journal(path) == whole(RECORDS)
+
+
+def test_a_journal_that_cannot_be_made_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty file would look like one that was cut."""
+    monkeypatch.setattr(os, "posix_fallocate", _no_space)
+    with pytest.raises(CheckpointDiskError, match="No space left"):
+        Journal(path)
+    assert not list(path.parent.iterdir())
+
+
+def _no_space(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def _not_offered(*_: object) -> None:
+    raise OSError(errno.EOPNOTSUPP, "Operation not supported")
 
 
 @pytest.mark.parametrize("bad", [{"name": "\udcff"}, {"number": 2**70}, {"object": object()}])
@@ -168,4 +198,4 @@ def test_a_record_that_could_not_be_read_back_is_refused(path: Path, journal: Jo
     """A record is durable when `append` returns, so what reading would skip is not taken."""
     with pytest.raises(ValueError, match="longer than any"):
         journal.append([big])
-    assert read_journal(path) == JournalContent([], 0, 0)
+    assert read_journal(path) == whole([])

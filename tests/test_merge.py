@@ -256,7 +256,7 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
         part.write_bytes(damaged)
         with pytest.raises(
             CheckpointDamagedError,
-            match=r"part-0\.parquet is damaged \(.*move it away and run",
+            match=r"part-0\.parquet is damaged \(.*check --repair",
         ):
             merge_vectors(table_of(["a", "b"]), tmp_path, output)
     assert output.read_bytes() == earlier

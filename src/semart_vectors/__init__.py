@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from semart_vectors._retry import RetryPolicy
+    from semart_vectors.check import check_checkpoint
     from semart_vectors.embedder import AsyncVisionEmbedder
     from semart_vectors.errors import SemartVectorsError
     from semart_vectors.job import EmbeddingJob
@@ -35,6 +36,7 @@ __all__ = [
     "RetryPolicy",
     "SemartVectorsError",
     "__version__",
+    "check_checkpoint",
     "clean_semart",
     "merge_vectors",
 ]
@@ -49,6 +51,7 @@ _HOME = {
     "MergeReport": "records",
     "RetryPolicy": "_retry",
     "SemartVectorsError": "errors",
+    "check_checkpoint": "check",
     "clean_semart": "semart",
     "merge_vectors": "merge",
 }

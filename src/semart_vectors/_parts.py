@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from semart_vectors._index import Keys, content_keys, name_keys
+from semart_vectors._seal import NotEnoughError, read_seal, sealed, whole_groups
 from semart_vectors.errors import (
     CheckpointDamagedError,
     CheckpointDiskError,
@@ -44,6 +46,12 @@ VECTOR_SCHEMA = pa.schema(
     ]
 )
 
+GROUP_ROWS = 512
+"""Rows that one checksum covers, and that are lost together: about 1 MB."""
+
+_END_BYTES = 1 << 16
+"""A part's footer and seal take 15 kB."""
+
 _INDEX_COLUMNS = ["image_file", "content_sha256", "file_fingerprint"]
 
 _BATCH_ROWS = 4096
@@ -68,7 +76,10 @@ VECTOR_FILE_OPTIONS: dict[str, Any] = {
         name for name in VECTOR_SCHEMA.names if name != "vector"
     ],  # nobody filters by numbers
     "write_page_checksum": True,
+    "row_group_size": GROUP_ROWS,
 }
+
+_FAILURE_FILE_OPTIONS: dict[str, Any] = {"use_dictionary": False, "write_page_checksum": True}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,21 +125,22 @@ class PartAtHand:
     path: Path
     rows: dict[str, int]
     vectors: Any
+    repairs: list[str]
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read the contents and vectors of a part."""
-        table = read_part(path, columns=["content_sha256", "vector"]).combine_chunks()
+        table = read_part(path, columns=["content_sha256", "vector", "repairs"]).combine_chunks()
         rows = {sha256: row for row, sha256 in enumerate(table["content_sha256"].to_pylist())}
-        return cls(path, rows, table["vector"].chunk(0) if rows else None)
+        return cls(path, rows, table["vector"].chunk(0) if rows else None, table["repairs"].to_pylist())
 
-    def vector(self, content_sha256: bytes) -> Vector | None:
-        """Return the vector of this very content, if it is there."""
+    def vector(self, content_sha256: bytes) -> tuple[Vector, str] | None:
+        """Return the vector of this very content, and its repairs, if it is there."""
         row = self.rows.get(content_sha256.hex())
         if row is None:
             return None
         vector: Vector = self.vectors[row].values.to_numpy()
-        return vector
+        return vector, self.repairs[row]
 
 
 def list_parts(directory: Path) -> list[Path]:
@@ -137,7 +149,12 @@ def list_parts(directory: Path) -> list[Path]:
     Raises:
         CheckpointDamagedError: among them is a file that no job put there.
     """
-    return sorted((directory / "vectors").glob("*.parquet"), key=part_number)
+    return sorted(part_files(directory), key=part_number)
+
+
+def part_files(directory: Path) -> list[Path]:
+    """List the parts, and whatever else a reader would take for parts."""
+    return sorted((directory / "vectors").glob("*.parquet"))
 
 
 def part_name(number: int) -> str:
@@ -153,29 +170,133 @@ def part_number(path: Path) -> int:
     return int(match[1])
 
 
-def read_part(path: Path, *, model_version: str | None = None, columns: list[str] | None = None) -> Any:
-    """Read a part, or some columns of it, as an Arrow table; with `model_version`, of that model only."""
+def read_part(path: Path, *, columns: list[str] | None = None) -> Any:
+    """Read a part, or some columns of it, as an Arrow table."""
     # `pq.read_table` would import pandas, as `pa.array` does.
-    with damage(path), pq.ParquetFile(path, page_checksum_verification=True) as part:
-        if model_version is not None:
-            _check_model(path, part, model_version)
+    with _opened(path) as part:
         return part.read(columns)
 
 
-def read_index_rows(path: Path, model_version: str | None = None) -> IndexRows:
-    """Read what is remembered of each row of a part; with `model_version`, of that model only."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file of the checkpoint whose end is what was written, to read some of it."""
+    with damage(path):
+        check_end(path)
+        # `pre_buffer` starts threads, which cost more than so few columns take to read.
+        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as part:
+            yield part
+
+
+def check_end(path: Path) -> None:
+    """Compare a file's footer, and so what it says of its rows, with its seal.
+
+    Raises:
+        ValueError: it is not what was written.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(-min(size, _END_BYTES), os.SEEK_END)
+        try:
+            read_seal(memoryview(file.read()))
+        except NotEnoughError:
+            file.seek(0)
+            read_seal(memoryview(file.read()))
+
+
+def verify_part(path: Path, model_version: str) -> IndexRows:
+    """Compare every byte of a part with its seal, and read what is remembered of its rows.
+
+    Raises:
+        CheckpointDamagedError: some are not what was written.
+        CheckpointMismatchError: it holds vectors of another model.
+        CheckpointDiskError: it cannot be read.
+    """
+    with damage(path), _read_whole(path) as (part, is_whole):
+        if not all(is_whole):
+            raise ValueError(_told(is_whole))
+        _check_model(path, part, model_version)
+        return _index_rows(part)
+
+
+def salvage(path: Path) -> Any | None:
+    """Return the rows of a damaged file that are what was written, as an Arrow table; None if it has no end.
+
+    Raises:
+        CheckpointDiskError: it cannot be read.
+    """
+    try:
+        with damage(path), _read_whole(path) as (part, is_whole):
+            groups = [number for number in range(part.num_row_groups) if is_whole[number]]
+            return part.read_row_groups(groups)
+    except CheckpointDamagedError:
+        return None
+
+
+def verify_pages(path: Path) -> None:
+    """Read all of a file of format 1, which has no seal, but checksums of its pages.
+
+    Raises:
+        CheckpointDamagedError: it cannot be read.
+        CheckpointDiskError: the disk refused to read it.
+    """
+    with damage(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        file.read()
+
+
+def count_rows(path: Path) -> int:
+    """Count the rows of a file."""
+    with damage(path):
+        return int(pq.read_metadata(path).num_rows)
+
+
+def model_versions(path: Path) -> set[str]:
+    """Return the models whose vectors a part holds."""
+    with damage(path):
+        return set(pq.ParquetFile(path).read(["model_version"])["model_version"].to_pylist())
+
+
+def verify_bytes(path: Path) -> None:
+    """Compare every byte of a file of the checkpoint with its seal.
+
+    Raises:
+        CheckpointDamagedError: some are not what was written.
+        CheckpointDiskError: it cannot be read.
+    """
+    with damage(path), _read_whole(path) as (_, is_whole):
+        if not all(is_whole):
+            raise ValueError(_told(is_whole))
+
+
+def _told(is_whole: list[bool]) -> str:
+    return f"{is_whole.count(False)} of {len(is_whole)} row groups are not what was written"
+
+
+@contextmanager
+def _read_whole(path: Path) -> Iterator[tuple[Any, list[bool]]]:
+    """Read all of a file, and say of each row group whether it is what was written."""
+    content = path.read_bytes()
+    seal = read_seal(memoryview(content))
+    with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as part:
+        yield part, whole_groups(memoryview(content), seal, _group_starts(part.metadata))
+
+
+def _group_starts(metadata: Any) -> list[int]:
+    return [metadata.row_group(group).column(0).data_page_offset for group in range(metadata.num_row_groups)]
+
+
+def read_index_rows(path: Path) -> IndexRows:
+    """Read what is remembered of each row of a part."""
+    with _opened(path) as part:
+        return _index_rows(part)
+
+
+def _index_rows(part: Any) -> IndexRows:
     rows = [IndexRows(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64))]
-    # `pre_buffer` starts threads, which cost more than so few columns take to read.
-    with damage(path), pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as part:
-        if model_version is not None:
-            _check_model(path, part, model_version)
-        for batch in part.iter_batches(_BATCH_ROWS, columns=_INDEX_COLUMNS, use_threads=False):
-            names, digests, fingerprints = (batch.column(name) for name in _INDEX_COLUMNS)
-            rows.append(
-                IndexRows(
-                    name_keys(names.to_pylist()), content_keys(_from_hex(digests)), _int64(fingerprints)
-                )
-            )
+    for batch in part.iter_batches(_BATCH_ROWS, columns=_INDEX_COLUMNS, use_threads=False):
+        names, digests, fingerprints = (batch.column(name) for name in _INDEX_COLUMNS)
+        rows.append(
+            IndexRows(name_keys(names.to_pylist()), content_keys(_from_hex(digests)), _int64(fingerprints))
+        )
     return IndexRows(*(np.concatenate(column) for column in zip(*rows, strict=True)))
 
 
@@ -217,19 +338,20 @@ def no_vectors() -> Any:
     return pa.Table.from_batches([], VECTOR_SCHEMA)
 
 
+def no_failures() -> Any:
+    """Return a table of failures that has none."""
+    return pa.Table.from_batches([], FAILURE_SCHEMA)
+
+
 def write_part(path: Path, directory: Path, table: Any) -> None:
-    """Write a part aside in the checkpoint's directory, count its rows, and put it in its place."""
+    """Write a part aside in the checkpoint's directory, read it again, and put it in its place."""
     # The temporary file stays out of vectors/, whose readers may take every file for a part.
     with write_aside(path, folder=directory) as aside:
-        pq.write_table(table, aside, **VECTOR_FILE_OPTIONS)
-        written = pq.read_metadata(aside).num_rows
-        if written != table.num_rows:
-            raise CheckpointDiskError(f"{path} came out with {written} rows instead of {table.num_rows}")
+        _write_sealed(aside, table, VECTOR_FILE_OPTIONS)
 
 
-def write_failures(directory: Path, failed: dict[str, Failed]) -> None:
+def write_failures(directory: Path, failures: Collection[Failed]) -> None:
     """Write the table of failures anew."""
-    failures = list(failed.values())
     columns = [
         _texts([failure.image_file for failure in failures]),
         _texts([failure.error for failure in failures]),
@@ -237,9 +359,25 @@ def write_failures(directory: Path, failed: dict[str, Failed]) -> None:
         integers([failure.attempts for failure in failures]),
         integers([failure.file_fingerprint for failure in failures]),
     ]
+    write_failure_table(directory, pa.Table.from_arrays(columns, schema=FAILURE_SCHEMA))
+
+
+def write_failure_table(directory: Path, table: Any) -> None:
+    """Write the table of failures anew, as it is."""
     with write_aside(directory / "failures.parquet") as aside:
-        table = pa.Table.from_arrays(columns, schema=FAILURE_SCHEMA)
-        pq.write_table(table, aside, write_page_checksum=True)
+        _write_sealed(aside, table, _FAILURE_FILE_OPTIONS)
+
+
+def _write_sealed(path: Path, table: Any, options: dict[str, Any]) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, **options)
+    parquet = sink.getvalue()
+    metadata = pq.read_metadata(pa.BufferReader(parquet))
+    with path.open("wb") as file:
+        file.writelines(sealed(memoryview(parquet), _group_starts(metadata)))
+    written = pq.read_metadata(path).num_rows
+    if written != table.num_rows:
+        raise CheckpointDiskError(f"{path} came out with {written} rows instead of {table.num_rows}")
 
 
 # `pa.array` imports pandas to see whether it is handed a series: a third of a second before the first call.
@@ -271,8 +409,8 @@ def damage(path: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise CheckpointDiskError(f"cannot read {path}: {error.strerror or error}") from error
         raise CheckpointDamagedError(
-            f"{path} is damaged ({_first_line(error)}); move it away and run again: "
-            "the images it held will be embedded anew, all others are kept"
+            f"{path} is damaged ({_first_line(error)}): `semart-vectors check --repair` sets it aside, as "
+            "the next run of the job does, which embeds again the images it held"
         ) from error
 
 
@@ -298,10 +436,35 @@ def read_failures(directory: Path) -> list[Failed]:
     """Read the table of failures of a checkpoint directory.
 
     Raises:
-        CheckpointDamagedError: it cannot be read.
+        CheckpointDamagedError: it is not what was written.
     """
     path = directory / "failures.parquet"
     if not path.exists():
         return []
+    with damage(path), _read_whole(path) as (table, is_whole):
+        if not all(is_whole):
+            raise ValueError(_told(is_whole))
+        return [Failed(**row) for row in table.read().to_pylist()]
+
+
+def seal_file(path: Path, directory: Path) -> None:
+    """Write a file of format 1, which had no seal, as it is with one, and with the columns it lacks.
+
+    Raises:
+        CheckpointDamagedError: it cannot be read.
+        CheckpointDiskError: the disk refused.
+    """
     with damage(path):
-        return [Failed(**row) for row in read_part(path).to_pylist()]
+        try:
+            check_end(path)
+        except ValueError:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                table = file.read()
+        else:
+            return
+    if path.parent == directory:
+        write_failure_table(directory, table)
+        return
+    if "repairs" not in table.column_names:
+        table = table.append_column(VECTOR_SCHEMA.field("repairs"), _texts([""] * table.num_rows))
+    write_part(path, directory, table)

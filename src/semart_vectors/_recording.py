@@ -32,6 +32,9 @@ _LONGEST_PAUSE_S = 120.0
 class Paced(Protocol):
     """Who sends calls at a rate."""
 
+    max_in_flight: int
+    """How many calls may be under way at once."""
+
     def calls_free_in_s(self, *, unseen_s: float = 0.0) -> float:
         """Return when the next call may be sent, should calls be sent unseen until then."""
 
@@ -51,7 +54,7 @@ class Recorder:
         self._paced: Paced
         self._entries: list[Done | Failed] = []
         self._vectors: dict[bytes, Vector] = {}
-        self._saving: asyncio.Future[None] | None = None
+        self._saving: asyncio.Future[CheckpointError | None] | None = None
         self._being_saved: list[Done | Failed] = []
 
     def close(self) -> None:
@@ -65,9 +68,13 @@ class Recorder:
     async def begin(self, paced: Paced) -> None:
         """Hold calls as the run before would have: its calls still count in the service's window."""
         self._paced = paced
+        # What is under way when the disk turns out to be full can still be recorded.
+        await self.ask(self._checkpoint.keep_room_for, paced.max_in_flight)
         free_at = await self.ask(self._checkpoint.calls_free_at)
         paced.hold_calls(max(0.0, min(free_at - time(), _LONGEST_PAUSE_S)))
-        await self.ask(self._record, [], paced.calls_free_in_s(unseen_s=SAVE_EVERY_S))
+        trouble = await self.ask(self._record, [], paced.calls_free_in_s(unseen_s=SAVE_EVERY_S))
+        if trouble is not None:
+            raise trouble
 
     def add(self, entry: Done | Failed) -> None:
         """Take an outcome, to be recorded soon."""
@@ -112,12 +119,14 @@ class Recorder:
         loop = asyncio.get_running_loop()
         self._saving = loop.run_in_executor(self._thread, self._record, self._being_saved, free_in_s)
 
-    def _record(self, entries: list[Done | Failed], free_in_s: float) -> None:
+    def _record(self, entries: list[Done | Failed], free_in_s: float) -> CheckpointError | None:
+        """Make outcomes durable, and say why there should be no more, if so."""
         if entries:
             self._checkpoint.record(entries)
         if free_in_s > 0:
             with suppress(CheckpointError):  # only a note: whoever lacks it is refused a call at worst
                 self._checkpoint.note_calls_free_at(time() + free_in_s)
+        return self._checkpoint.trouble
 
     async def _saved(self) -> None:
         """Wait until what is being saved is durable, and count it."""
@@ -125,10 +134,12 @@ class Recorder:
             return
         saving, self._saving = self._saving, None
         try:
-            await finished(saving)
+            trouble = await finished(saving)
         finally:  # it may be durable though this wait was cancelled
             if saving.done() and not saving.cancelled() and saving.exception() is None:
                 self._count_saved()
+        if trouble is not None:
+            raise trouble
 
     def _count_saved(self) -> None:
         del self._entries[: len(self._being_saved)]

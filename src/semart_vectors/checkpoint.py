@@ -5,16 +5,20 @@
     DIR/
     ├── vectors/part-000001.parquet …   what is done; replaced as a whole, never changed in place
     ├── failures.parquet                what failed, and why
-    ├── _journal                        what arrived since the last part; empty when no job runs
+    ├── _journal-000002 …               what will be the part of that number; none when no job runs
     ├── _replaced-000000.parquet …      what a running job has replaced, until it ends
     ├── _checkpoint.json                format, model and dimension, compared on every opening
     ├── _job.json                       how many images the last job was asked for
     ├── _pace.json                      when the rate lets the next job's first call be sent
+    ├── _damaged/                       what was not what was written, set aside
     └── _lock                           held by the one process that writes
 
-A record is durable when `Checkpoint.record` returns. Every few thousand vectors the journal's become a part:
-written aside, synced, counted, renamed; only then is the journal emptied. Whoever is killed between the two
-leaves the same record twice, which the next opening notices.
+A record is durable when `Checkpoint.record` returns. Every few thousand vectors a new journal begins, and a
+thread of its own makes a part of the one before: written aside, synced, counted, renamed; only then does the
+journal go. Whoever is killed between the two leaves the same record twice, which the next opening notices.
+
+Every byte has a checksum (`_seal.py`, `_journal.py`, `_notes.py`), and every opening for writing compares all
+of them: a million images take less than a second. What is damaged is set aside (`_mending.py`).
 
 Of what rests in parts, memory holds forty bytes an image: keys of its name and content (`_index.py`), its
 file's fingerprint, and the number of its part. Names and digests in full are in the parts.
@@ -24,6 +28,7 @@ from __future__ import annotations
 
 import logging
 import math
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,16 +36,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import filelock
 import numpy as np
-import orjson
 
-from semart_vectors._index import Index, content_key, content_keys, name_key, name_keys, repeated
-from semart_vectors._journal import Journal, Record, read_journal
+from semart_vectors._index import Index, Keys, content_key, content_keys, name_key, name_keys, repeated
+from semart_vectors._journal import (
+    FIRST_JOURNAL,
+    Journal,
+    Record,
+    journal_name,
+    journal_number,
+    list_journals,
+    read_journal,
+    read_journals,
+)
+from semart_vectors._mending import mend_failures, mend_part, set_aside
+from semart_vectors._notes import FIRST_FORMAT, read_identity, read_note, write_note
 from semart_vectors._parts import (
     Done,
     Failed,
     IndexRows,
     PartAtHand,
-    integers,
     list_parts,
     no_vectors,
     part_name,
@@ -48,18 +62,21 @@ from semart_vectors._parts import (
     read_failures,
     read_index_rows,
     read_names,
-    read_part,
-    vector_table,
+    seal_file,
+    verify_part,
     write_failures,
     write_part,
 )
+from semart_vectors._publishing import Publication, Unpublished, publish, replaced_name
 from semart_vectors.errors import (
     CheckpointDamagedError,
+    CheckpointDiskError,
+    CheckpointError,
     CheckpointInUseError,
     CheckpointMismatchError,
     ConfigurationError,
 )
-from semart_vectors.files import disk_errors, sync, write_aside
+from semart_vectors.files import disk_error, disk_errors
 from semart_vectors.records import DIMENSION, Vector
 
 if TYPE_CHECKING:
@@ -80,7 +97,10 @@ __all__ = [
 
 _logger = logging.getLogger("semart_vectors")
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+_LOST = 0
+"""Instead of the format of a checkpoint whose description is damaged or gone."""
 
 _FIRST_FILES = ("_lock", "_checkpoint.json", "__checkpoint.json")
 """What there is of a checkpoint whose making was interrupted, a temporary file among it."""
@@ -88,6 +108,14 @@ _FIRST_FILES = ("_lock", "_checkpoint.json", "__checkpoint.json")
 ROWS_A_PART = 4096
 """About 8 MB on disk and 17 MB in memory."""
 
+_MOST_PARTS_WAITING = 3
+"""So many parts' rows may wait while one is published: a slow disk holds up what is recorded, not memory."""
+
+_RECORD_BYTES = 4096 + 500
+"""A vector with what belongs to it, as the journal has it; few names are so long that it takes more."""
+
+_VERIFIERS = 2
+"""Threads that compare checksums on opening: more would wait for the interpreter."""
 
 _NEVER = np.iinfo(np.int32).max
 """The number of a part that there will not be."""
@@ -127,9 +155,9 @@ class Checkpoint:
     """The one writer of a checkpoint directory; not for use by two threads at a time.
 
     The look-ups (`done`, `done_before`, `failure`, `know_contents`) may be called by any thread at any time.
-    Each asks the dictionaries first and the indexes, whose additions are one exchange, then; the writer fills
-    an index before it puts an empty dictionary in a full one's place. So what is done is seen in one of the
-    two at every moment, and of two records of an image no look-up sees the older once it saw the newer.
+    Each asks what is newest first, then what is being published, then the indexes, whose additions are one
+    exchange; the writer fills the next of the three before it empties one. So what is done is seen in one of
+    them at every moment, and of two records of an image no look-up sees the older once it saw the newer.
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, model_version: str) -> None:
@@ -140,18 +168,25 @@ class Checkpoint:
         self._contents = Index(np.int32)  # to the number of a part or, below 0, of a file of replaced rows
         self._sharing: dict[str, tuple[int, ...]] = {}  # as in `_names`, of names whose keys others have too
         self._failed: dict[str, Failed] = {}
-        self._unpublished: dict[str, Done] = {}
-        self._unpublished_by_content: dict[bytes, Done] = {}
+        self._newest = Unpublished()
+        self._leaving = Unpublished()
         self._stale: dict[int, set[str]] = {}
         self._in_journal = 0
-        self._next_part = 0
+        self._next_part = self._next_journal = 0
         self._own_parts_from = _NEVER
         self._next_replaced = 0
         self._failures_changed = False
         self._is_open = False
+        self._room_bytes = 0
+        self._trouble: CheckpointError | None = None
         self._part_at_hand: PartAtHand | None = None
         self._closing = ExitStack()
-        self._journal: Journal
+        self._publisher = ThreadPoolExecutor(1, thread_name_prefix="semart-vectors-publish")
+        self._publication: Publication | None = None
+        self._publishing: Future[list[Keys]] | None = None
+        self._journal: Journal | None = None
+        self._old_journals: list[Path] = []
+        self._leaving_journals: list[Path] = []
 
     @property
     def _vectors(self) -> Path:
@@ -166,19 +201,35 @@ class Checkpoint:
     def open(self) -> Self:
         """Lock the directory, compare it with the model, and learn what is done.
 
+        What is damaged is set aside, with a warning in the log: its images are no longer done.
+
         Raises:
             CheckpointInUseError: another process writes to it.
             CheckpointMismatchError: it is of another model, dimension or format, or no checkpoint at all.
-            CheckpointDamagedError: a part cannot be read.
+            CheckpointDamagedError: a file in it was not put there by a job.
             CheckpointDiskError: the disk refused.
         """
         with ExitStack() as closing, disk_errors(self.directory):
-            self._identity()  # before the lock leaves a file in somebody's folder
+            self._compare_identity()  # before the lock leaves a file in somebody's folder
             self.directory.mkdir(parents=True, exist_ok=True)
-            closing.enter_context(_locked(self.directory))
-            self._prepare(is_new=self._identity() is None)
+            closing.enter_context(locked(self.directory))
+            format_version = self._compare_identity()
+            if format_version == FIRST_FORMAT:
+                self._seal_files()
+            elif format_version == _LOST:
+                _logger.warning(
+                    "%s has lost its description: it is made anew, once its parts are of model %s",
+                    self.directory,
+                    self.model_version,
+                )
             self._learn_parts()
-            self._recover_journal(closing)
+            closing.callback(self._publisher.shutdown)
+            closing.callback(self._drop_journal)
+            self._recover_journals()
+            self._make_what_is_missing(has_identity=format_version == FORMAT_VERSION)
+            if self._old_journals:
+                self._publish_all()
+            self._journal = self._new_journal()
             self._own_parts_from = self._next_part
             self._closing = closing.pop_all()
             self._is_open = True
@@ -188,40 +239,45 @@ class Checkpoint:
         """Learn what is done without holding or changing anything; what a job adds meanwhile may be missed.
 
         Raises:
-            CheckpointMismatchError: as for `open`, like the others.
-            CheckpointDamagedError: see there.
-            CheckpointDiskError: see there.
+            CheckpointMismatchError: as for `open`.
+            CheckpointDamagedError: a file of it is not what was written.
+            CheckpointDiskError: as for `open`.
         """
-        if self._identity() is not None:
-            with disk_errors(self.directory, doing="read"):
-                records = read_journal(self.directory / "_journal").records  # first, as in `read_status`
-            self._learn_parts()
+        if self._compare_identity() is not None:
+            records = read_journals(self.directory)  # first, as in `read_status`
+            self._learn_parts(verify=False)
             for record in records:
                 self._learn(_from_record(record))
         return self
 
     def close(self) -> None:
-        """Publish what the journal holds, drop what was replaced, and let others write.
+        """Publish what the journals hold, drop what was replaced, and let others write.
 
         Raises:
-            CheckpointDiskError: the disk refused; the journal still holds everything.
+            CheckpointDiskError: the disk refused; the journals still hold everything.
         """
         if not self._is_open:
             return
         self._is_open = False
         with self._closing:
-            self._publish()
+            if self._journal is not None:
+                with disk_errors(self.directory):
+                    self._journal.trim()  # on a full disk the part needs the room that was kept
+                self._drop_journal()
+            self._publish_all()
             with disk_errors(self.directory):
                 for path in self._replaced_files():
                     path.unlink()
 
     def done(self, image_file: str) -> Known | None:
         """Return what is known of an image that has its vector."""
-        unpublished = self._unpublished.get(image_file)
-        if unpublished is not None:
-            return Known(content_key(unpublished.content_sha256), unpublished.file_fingerprint)
-        if image_file in self._failed:
-            return None
+        entry = self._newest.by_name.get(image_file)
+        if entry is None:
+            if image_file in self._failed:
+                return None
+            entry = self._leaving.by_name.get(image_file)
+        if entry is not None:
+            return Known(content_key(entry.content_sha256), entry.file_fingerprint)
         found = self._published(image_file)
         return None if found is None else Known(*found[:2])
 
@@ -230,13 +286,13 @@ class Checkpoint:
 
         A name that shares its key with another's may be taken for it: compare the fingerprint too.
         """
-        unpublished, failed = self._unpublished, self._failed
+        newest, leaving, failed = self._newest.by_name, self._leaving.by_name, self._failed
         found, (_, fingerprints, parts) = self._names.find(name_keys(image_files))
         found &= parts < self._own_parts_from
-        for row, name in enumerate(image_files) if unpublished or failed else ():
-            if (entry := unpublished.get(name)) is not None:  # another's, or recorded anew by ourselves
+        for row, name in enumerate(image_files) if newest or leaving or failed else ():
+            if (entry := newest.get(name)) is not None:  # another's, or recorded anew by ourselves
                 found[row], fingerprints[row] = not self._is_open, entry.file_fingerprint
-            elif name in failed:
+            elif name in failed or name in leaving:
                 found[row] = False
         return found, fingerprints.astype(np.int64, copy=False)
 
@@ -249,15 +305,15 @@ class Checkpoint:
 
         It is `vector_with_content` that makes sure.
         """
-        unpublished = self._unpublished_by_content
+        newest, leaving = self._newest.by_content, self._leaving.by_content
         found, _ = self._contents.find(content_keys(b"".join(contents_sha256)))
         return [
-            known or content in unpublished
+            known or content in newest or content in leaving
             for known, content in zip(found.tolist(), contents_sha256, strict=True)
         ]
 
-    def vector_with_content(self, content_sha256: bytes) -> Vector | None:
-        """Find the vector of this very content, under whatever name it was embedded, if it was.
+    def vector_with_content(self, content_sha256: bytes) -> tuple[Vector, str] | None:
+        """Find the vector of this very content, under whatever name it was embedded, and its repairs.
 
         Called between `record`s only, so that what is found is still there when it is read.
 
@@ -265,16 +321,36 @@ class Checkpoint:
             CheckpointDamagedError: its part is no longer what was written.
             CheckpointDiskError: the disk refused to read it.
         """
-        unpublished = self._unpublished_by_content.get(content_sha256)
-        if unpublished is not None:
-            return unpublished.vector
+        found = self._find_content(content_sha256)
+        if found is None and self._publishing is not None:  # it may just have left its part
+            self._settle_publication(wait=True)
+            found = self._find_content(content_sha256)
+        return found
+
+    def _find_content(self, content_sha256: bytes) -> tuple[Vector, str] | None:
+        for unpublished in (self._newest, self._leaving):
+            if (entry := unpublished.by_content.get(content_sha256)) is not None:
+                return entry.vector, entry.repairs
         found = self._contents.get(content_key(content_sha256))
         if found is None:
             return None
-        path = self._part(found[0]) if found[0] >= 0 else self._replaced_file(~found[0])
+        path = self._part(found[0]) if found[0] >= 0 else self.directory / replaced_name(~found[0])
         if self._part_at_hand is None or self._part_at_hand.path != path:
             self._part_at_hand = PartAtHand.read(path)
         return self._part_at_hand.vector(content_sha256)
+
+    def keep_room_for(self, records: int) -> None:
+        """Have room on the disk for so many records more than there are, whatever else fills it."""
+        self._room_bytes = records * _RECORD_BYTES
+        if self._journal is not None:
+            self._journal.keep_room(self._room_bytes)
+
+    @property
+    def trouble(self) -> CheckpointError | None:
+        """Why nothing more should be begun, though what was recorded is durable: the disk is full, say."""
+        if self._journal is not None and self._journal.shortage is not None:
+            return disk_error(self.directory, self._journal.shortage)
+        return self._trouble
 
     def record(self, entries: Iterable[Done | Failed]) -> None:
         """Make outcomes durable; each replaces what was recorded of its image before.
@@ -283,13 +359,21 @@ class Checkpoint:
             CheckpointDiskError: the disk refused; none of them counts.
         """
         entries = list(entries)
+        self._settle_publication()
+        if self._journal is None:
+            self._journal = self._new_journal()
         with disk_errors(self.directory):
-            self._journal.append([_to_record(entry) for entry in entries])
+            try:
+                self._journal.append([self._to_record(entry) for entry in entries])
+            except OSError as error:
+                if error is not self._journal.shortage:
+                    self._drop_journal()  # what it holds is good, but its end is not known any more
+                raise
         self._in_journal += len(entries)
         for entry in entries:
             self._learn(entry)
         if self._in_journal >= ROWS_A_PART:
-            self._publish()
+            self._publish_meanwhile()
 
     def note_images_asked_for(self, total: int) -> None:
         """Leave a note for `read_status` of how many images there are to do in all.
@@ -297,8 +381,7 @@ class Checkpoint:
         Raises:
             CheckpointDiskError: the disk refused.
         """
-        with write_aside(self.directory / "_job.json") as aside:
-            aside.write_bytes(orjson.dumps({"asked_for": total}))
+        write_note(self.directory / "_job.json", {"asked_for": total})
 
     def note_calls_free_at(self, unix_s: float) -> None:
         """Leave a note for the next job of when the rate lets the next call be sent, by the wall clock.
@@ -308,65 +391,91 @@ class Checkpoint:
         Raises:
             CheckpointDiskError: the disk refused.
         """
-        path = self.directory / "_pace.json"
-        with disk_errors(path):
-            aside = path.with_name("__pace.json.tmp")
-            aside.write_bytes(orjson.dumps({"calls_free_at": unix_s}))
-            aside.replace(path)
+        write_note(self.directory / "_pace.json", {"calls_free_at": unix_s}, durably=False)
 
     def calls_free_at(self) -> float:
         """Return what the last job noted, in seconds since the epoch; 0.0 if nothing can be read."""
-        note = _read_note(self.directory / "_pace.json", "calls_free_at")
-        return float(note) if isinstance(note, int | float) and math.isfinite(note) else 0.0
+        noted = _noted(self.directory / "_pace.json", "calls_free_at")
+        return float(noted) if isinstance(noted, int | float) and math.isfinite(noted) else 0.0
 
-    def _identity(self) -> dict[str, Any] | None:
-        """Compare an existing checkpoint with what is wanted; None if there is none, and may be one."""
-        found, wanted = _read_identity(self.directory), self._wanted_identity()
+    def _compare_identity(self) -> int | None:
+        """Return the format of an existing checkpoint, once it is as wanted, or None where one may be made.
+
+        Where the description is lost, the parts and journals tell their model too.
+        """
+        try:
+            found = read_identity(self.directory)
+        except CheckpointDamagedError:
+            return _LOST
         if found is None:
             # A folder of images, given by mistake, stays as it is.
+            if list_parts(self.directory):
+                return _LOST
             if self.directory.is_dir() and not all(
                 entry.name.startswith(_FIRST_FILES) for entry in self.directory.iterdir()
             ):
                 raise CheckpointMismatchError(
                     f"{self.directory} holds other files and is no checkpoint; choose a new or empty folder"
                 )
-        elif found != wanted:
+            return None
+        wanted = self._identity()
+        if found.get("format_version") == FIRST_FORMAT:
+            wanted["format_version"] = FIRST_FORMAT
+        if found != wanted:
             differences = ", ".join(
                 f"{name} {found.get(name)!r} instead of {value!r}"
                 for name, value in wanted.items()
                 if found.get(name) != value
             )
             raise CheckpointMismatchError(
-                f"the checkpoint {self.directory} has {differences}; "
-                "their vectors do not compare, so choose another checkpoint folder"
+                f"the checkpoint {self.directory} has {differences}; choose another checkpoint folder: "
+                "vectors of two models do not compare, and another format is of another semart-vectors"
             )
-        return found
+        return int(found["format_version"])
 
-    def _wanted_identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, Any]:
         return {"format_version": FORMAT_VERSION, "model_version": self.model_version, "dimension": DIMENSION}
 
-    def _prepare(self, *, is_new: bool) -> None:
+    def _make_what_is_missing(self, *, has_identity: bool) -> None:
         """Make what a new checkpoint lacks, also one whose making was interrupted."""
-        if is_new:
-            with write_aside(self.directory / "_checkpoint.json") as aside:
-                aside.write_bytes(orjson.dumps(self._wanted_identity(), option=orjson.OPT_INDENT_2))
         for left_over in self.directory.glob("_*.tmp"):
             left_over.unlink()
+        if not has_identity:
+            write_note(self.directory / "_checkpoint.json", self._identity())
         # From the first moment on a reader finds the right columns, though no rows yet.
         self._vectors.mkdir(exist_ok=True)
         if not list_parts(self.directory):
             write_part(self._part(0), self.directory, no_vectors())
+            self._next_part = 1
         if not (self.directory / "failures.parquet").exists():
-            write_failures(self.directory, {})
+            write_failures(self.directory, [])
 
-    def _learn_parts(self) -> None:
-        for path in self._replaced_files():  # a killed run's
+    def _seal_files(self) -> None:
+        """Bring what a checkpoint of format 1 holds into the present one."""
+        for path in (*list_parts(self.directory), *self._replaced_files()):
+            try:
+                seal_file(path, self.directory)
+            except CheckpointDamagedError as error:
+                _logger.warning("%s; %s", error, mend_part(path, self.directory))
+        try:
+            seal_file(self.directory / "failures.parquet", self.directory)
+        except CheckpointDamagedError as error:
+            _logger.warning(
+                "%s; %s", error, mend_failures(self.directory / "failures.parquet", self.directory)
+            )
+
+    def _learn_parts(self, *, verify: bool = True) -> None:
+        """Learn what the parts hold; with `verify`, every byte is compared, and mended where needed."""
+        replaced, parts = self._replaced_files(), list_parts(self.directory)
+        read = self._verified_rows if verify else read_index_rows
+        with ThreadPoolExecutor(_VERIFIERS, thread_name_prefix="semart-vectors-verify") as pool:
+            rows = list(pool.map(read, (*replaced, *parts)))
+        for path, of_file in zip(replaced, rows, strict=False):  # a killed run's
             number = int(path.stem.removeprefix("_replaced-"))
-            self._learn_contents(read_index_rows(path).contents, ~number)
+            self._learn_contents(of_file.contents, ~number)
             self._next_replaced = number + 1
-        parts = list_parts(self.directory)
+        del rows[: len(replaced)]
         if parts:
-            rows = [read_index_rows(path, self.model_version) for path in parts]
             numbers = [part_number(path) for path in parts]
             names, contents, fingerprints = (np.concatenate(column) for column in zip(*rows, strict=True))
             of_part = np.repeat(np.array(numbers, np.int32), [len(part.names) for part in rows])
@@ -374,7 +483,25 @@ class Checkpoint:
             self._names.add(names, contents, fingerprints, of_part)
             self._contents.add(contents, of_part)
             self._next_part = numbers[-1] + 1
-        self._failed = {failed.image_file: failed for failed in read_failures(self.directory)}
+        self._failed = {failed.image_file: failed for failed in self._failures(mend=verify)}
+
+    def _verified_rows(self, path: Path) -> IndexRows:
+        try:
+            return verify_part(path, self.model_version)
+        except CheckpointDamagedError as error:
+            _logger.warning("%s: %s", error, mend_part(path, self.directory))
+        return verify_part(path, self.model_version)
+
+    def _failures(self, *, mend: bool) -> list[Failed]:
+        try:
+            return read_failures(self.directory)
+        except CheckpointDamagedError as error:
+            if not mend:
+                raise
+            _logger.warning(
+                "%s: %s", error, mend_failures(self.directory / "failures.parquet", self.directory)
+            )
+        return read_failures(self.directory)
 
     def _compare_in_full(self, rows: list[IndexRows], numbers: list[int]) -> None:
         """Look at the names whose keys come more than once.
@@ -393,25 +520,41 @@ class Checkpoint:
                     self._stale.setdefault(older[2], set()).add(names[row])
                 self._sharing[names[row]] = (int(part.contents[row]), int(part.fingerprints[row]), number)
 
-    def _learn_contents(self, contents: NDArray[np.int64], number: int) -> None:
+    def _learn_contents(self, contents: Keys, number: int) -> None:
         self._contents.add(contents, np.full(len(contents), number, np.int32))
 
-    def _recover_journal(self, closing: ExitStack) -> None:
+    def _recover_journals(self) -> None:
         """Take up what a killed process left behind."""
-        path = self.directory / "_journal"
-        content = read_journal(path)
-        self._journal = closing.enter_context(Journal(path, end=content.end))
-        sync(self.directory)
-        for record in content.records:
-            self._learn(_from_record(record))
-        if content.damaged_bytes:
-            _logger.warning(
-                "%d bytes of %s were damaged; the images they stood for will be embedded again",
-                content.damaged_bytes,
-                path,
-            )
-        if content.records or content.damaged_bytes:
-            self._publish()
+        for path in list_journals(self.directory):
+            content = read_journal(path, ends_in_zeros=path.name != FIRST_JOURNAL)
+            for record in content.records:
+                if record.fields.get("model_version", self.model_version) != self.model_version:
+                    raise CheckpointMismatchError(f"{path} holds vectors of another model")
+                self._learn(_from_record(record))
+            if not content.is_whole:
+                _logger.warning(
+                    "%s is not whole (%s): it was being written, or was damaged, and lies in %s; "
+                    "the images whose vectors are missing in it will be embedded again",
+                    path,
+                    content.what_is_missing,
+                    set_aside(path, self.directory),
+                )
+            self._old_journals.append(path)
+        self._next_journal = max(
+            [self._next_part, *(journal_number(path) + 1 for path in self._old_journals)]
+        )
+
+    def _new_journal(self) -> Journal:
+        journal = Journal(self.directory / journal_name(self._next_journal), room_bytes=self._room_bytes)
+        self._next_journal += 1
+        return journal
+
+    def _drop_journal(self) -> None:
+        """Append no more to the journal; it goes when what it holds is published."""
+        if self._journal is not None:
+            self._journal.close()
+            self._old_journals.append(self._journal.path)
+            self._journal = None
 
     def _learn(self, entry: Done | Failed) -> None:
         """Let an entry take the place of what was known of its image."""
@@ -419,21 +562,24 @@ class Checkpoint:
         if isinstance(entry, Failed):
             self._replace(name)
             self._failed[name] = entry
-            self._unpublished.pop(name, None)
+            self._newest.by_name.pop(name, None)
             self._failures_changed = True
             return
         known = self.done(name)
         if known is None or not known.is_of(entry):
             self._replace(name)
-            self._unpublished[name] = self._unpublished_by_content[entry.content_sha256] = entry
-        # else its part was published, and the process died before it emptied the journal
+            self._newest.add(entry)
+        # else its part was published, and the process died before the journal went
         if self._failed.pop(name, None) is not None:
             self._failures_changed = True
 
     def _replace(self, image_file: str) -> None:
         """Let an image's row leave its part; its old content's vector stays known: files are renamed."""
-        found = self._published(image_file)
-        if found is not None and image_file not in self._unpublished:  # else its row leaves already
+        if image_file in self._newest.by_name:  # its row leaves already
+            return
+        if image_file in self._leaving.by_name and self._publication is not None:
+            self._stale.setdefault(self._publication.number, set()).add(image_file)
+        elif (found := self._published(image_file)) is not None:
             self._stale.setdefault(found[2], set()).add(image_file)
         self._sharing.pop(image_file, None)
 
@@ -441,61 +587,131 @@ class Checkpoint:
         """Return what is remembered of an image's row in a part."""
         return self._sharing.get(image_file) or self._names.get(name_key(image_file))
 
-    def _publish(self) -> None:
-        """Turn the journal into a part and the table of failures, in an order that survives a kill anywhere.
+    def _publish_meanwhile(self) -> None:
+        """Have a part made of what the journal holds, in another thread, unless one is being made."""
+        if self._publishing is not None:
+            if self._in_journal < ROWS_A_PART * _MOST_PARTS_WAITING:
+                return
+            self._settle_publication(wait=True)
+        try:
+            journal = self._new_journal()
+        except CheckpointDiskError as error:  # the old one has room for what is under way
+            self._trouble = error
+            return
+        self._drop_journal()
+        self._journal = journal
+        publication = self._begin_publication()
+        self._publishing = self._publisher.submit(publish, self.directory, self.model_version, publication)
 
-        Rows that were replaced leave their parts first, while the journal still holds what replaced them: so
-        no reader ever sees an image twice.
-        """
-        self._drop_stale()
-        if self._unpublished:
-            entries = list(self._unpublished.values())
-            write_part(self._part(self._next_part), self.directory, vector_table(entries, self.model_version))
+    def _publish_all(self) -> None:
+        """Turn all that is recorded into parts and the table of failures, now."""
+        self._settle_publication(wait=True)
+        publication = self._begin_publication()
+        try:
+            replaced = publish(self.directory, self.model_version, publication)
+        except CheckpointError:
+            self._take_back(publication)
+            raise
+        self._commit(publication, replaced)
+
+    def _begin_publication(self) -> Publication:
+        publication = Publication(
+            number=self._next_part,
+            entries=self._newest,
+            stale=self._stale,
+            failures=list(self._failed.values()) if self._failures_changed else None,
+            first_replaced=self._next_replaced,
+        )
+        self._next_part += 1
+        self._leaving = self._newest
+        self._newest, self._stale, self._failures_changed, self._in_journal = Unpublished(), {}, False, 0
+        self._leaving_journals, self._old_journals = self._old_journals, []
+        self._publication = publication
+        return publication
+
+    def _settle_publication(self, *, wait: bool = False) -> None:
+        """Learn what became of the publication under way, if that is known or to be waited for."""
+        publishing, publication = self._publishing, self._publication
+        if publishing is None or publication is None or not (wait or publishing.done()):
+            return
+        self._publishing = None
+        try:
+            replaced = publishing.result()
+        except CheckpointError as error:
+            self._take_back(publication)
+            self._trouble = error
+        else:
+            self._commit(publication, replaced)
+
+    def _commit(self, publication: Publication, replaced: list[Keys]) -> None:
+        """Let the indexes know what was published, and the journals go that held it."""
+        for number, contents in enumerate(replaced, publication.first_replaced):
+            self._learn_contents(contents, ~number)
+        self._next_replaced += len(replaced)
+        if publication.stale:
+            self._part_at_hand = None
+        entries = list(publication.entries.by_name.values())
+        if entries:
             contents = content_keys(b"".join(entry.content_sha256 for entry in entries))
-            self._learn_contents(contents, self._next_part)
+            self._learn_contents(contents, publication.number)
             self._names.add(
                 name_keys([entry.image_file for entry in entries]),
                 contents,
                 np.array([entry.file_fingerprint for entry in entries], np.int64),
-                np.full(len(entries), self._next_part, np.int32),
+                np.full(len(entries), publication.number, np.int32),
             )
-            self._unpublished, self._unpublished_by_content = {}, {}
-            self._next_part += 1
-        if self._failures_changed:
-            write_failures(self.directory, self._failed)
-            self._failures_changed = False
+        self._leaving, self._publication = Unpublished(), None
         with disk_errors(self.directory):
-            self._journal.clear()
-        self._in_journal = 0
+            while self._leaving_journals:
+                self._leaving_journals[-1].unlink()
+                self._leaving_journals.pop()
 
-    def _drop_stale(self) -> None:
-        """Write parts anew without the rows that were replaced, which are kept aside until the run ends.
+    def _take_back(self, publication: Publication) -> None:
+        """Let what could not be published wait for another attempt, which takes the same number.
 
-        Their contents are paid for, and may come up again under another name: files are renumbered.
+        For the part may be there all the same: the disk failed to make sure of it.
         """
-        for part, stale in list(self._stale.items()):
-            path = self._part(part)
-            table = read_part(path, model_version=self.model_version)
-            names = table["image_file"].to_pylist()
-            kept = [row for row, name in enumerate(names) if name not in stale]
-            if len(kept) < len(names):  # else a name had the key of another
-                replaced = table.take(integers([row for row, name in enumerate(names) if name in stale]))
-                aside = self._replaced_file(self._next_replaced)
-                write_part(aside, self.directory, replaced)
-                self._learn_contents(read_index_rows(aside).contents, ~self._next_replaced)
-                self._next_replaced += 1
-                write_part(path, self.directory, table.take(integers(kept)))
-                self._part_at_hand = None
-            del self._stale[part]
+        gone = self._stale.pop(publication.number, set())
+        self._newest = Unpublished(
+            {name: entry for name, entry in publication.entries.by_name.items() if name not in gone}
+            | self._newest.by_name,
+            publication.entries.by_content | self._newest.by_content,
+        )
+        for part, stale in publication.stale.items():
+            self._stale.setdefault(part, set()).update(stale)
+        self._failures_changed = self._failures_changed or publication.failures is not None
+        self._next_part = publication.number
+        self._leaving, self._publication = Unpublished(), None
+        self._old_journals = self._leaving_journals + self._old_journals
+        self._leaving_journals = []
 
     def _part(self, number: int) -> Path:
         return self._vectors / part_name(number)
 
-    def _replaced_file(self, number: int) -> Path:
-        return self.directory / f"_replaced-{number:06}.parquet"
-
     def _replaced_files(self) -> list[Path]:
         return sorted(self.directory.glob("_replaced-*.parquet"))
+
+    def _to_record(self, entry: Done | Failed) -> Record:
+        match entry:
+            case Done():
+                fields = {
+                    "done": entry.image_file,
+                    "model_version": self.model_version,
+                    "content_sha256": entry.content_sha256.hex(),
+                    "file_fingerprint": entry.file_fingerprint,
+                    "repairs": entry.repairs,
+                }
+                return Record(fields, entry.vector.astype("<f4", copy=False).tobytes())
+            case Failed():
+                return Record(
+                    {
+                        "failed": entry.image_file,
+                        "error": entry.error,
+                        "message": entry.message,
+                        "attempts": entry.attempts,
+                        "file_fingerprint": entry.file_fingerprint,
+                    }
+                )
 
 
 def read_status(directory: str | os.PathLike[str]) -> CheckpointStatus:
@@ -507,13 +723,12 @@ def read_status(directory: str | os.PathLike[str]) -> CheckpointStatus:
         CheckpointDiskError: the disk refused.
     """
     directory = Path(directory)
-    identity = _read_identity(directory)
+    identity = read_identity(directory)
     if identity is None:
         raise ConfigurationError(f"{directory} is no checkpoint; `semart-vectors embed` makes one")
-    with disk_errors(directory, doing="read"):
-        # The journal first: what moves from it to a part meanwhile is then seen twice, not never.
-        records = read_journal(directory / "_journal").records
-        asked_for = _read_note(directory / "_job.json", "asked_for")
+    # The journals first: what moves from one to a part meanwhile is then seen twice, not never.
+    records = read_journals(directory)
+    asked_for = _noted(directory / "_job.json", "asked_for")
     parts = Index()
     for part in list_parts(directory):
         parts.add(read_index_rows(part).names)
@@ -538,7 +753,7 @@ def _is_in_use(directory: Path) -> bool:
     if not (directory / "_lock").exists():
         return False
     try:
-        with _locked(directory, wait_s=0):
+        with locked(directory, wait_s=0):
             return False
     except CheckpointInUseError:
         return True
@@ -547,7 +762,8 @@ def _is_in_use(directory: Path) -> bool:
 
 
 @contextmanager
-def _locked(directory: Path, *, wait_s: float = 0.5) -> Iterator[None]:
+def locked(directory: Path, *, wait_s: float = 0.5, to_write: bool = True) -> Iterator[None]:
+    """Hold a checkpoint alone; one that cannot be written to is read without, unless it is `to_write`."""
     # Half a second rides over the moment in which `read_status` holds the lock to see whether it is free.
     lock = filelock.FileLock(directory / "_lock", timeout=wait_s, thread_local=False)
     try:
@@ -556,57 +772,24 @@ def _locked(directory: Path, *, wait_s: float = 0.5) -> Iterator[None]:
         raise CheckpointInUseError(
             f"another process is writing to the checkpoint {directory}; wait for it, or stop it"
         ) from None
+    except OSError:
+        if to_write:
+            raise
+        yield
+        return
     try:
         yield
     finally:
         lock.release()
 
 
-def _read_identity(directory: Path) -> dict[str, Any] | None:
-    path = directory / "_checkpoint.json"
-    with disk_errors(path, doing="read"):
-        if not path.exists():
-            return None
-        content = path.read_bytes()
-    identity = _parsed(content)
-    if not isinstance(identity, dict) or not isinstance(identity.get("model_version"), str):
-        raise CheckpointDamagedError(f"{path} is damaged: it does not say what the checkpoint holds")
-    return identity
-
-
-def _read_note(path: Path, name: str) -> Any:
+def _noted(path: Path, name: str) -> Any:
     """Return what a note says of `name`, if anything; a note that cannot be read is no harm."""
-    note = _parsed(path.read_bytes()) if path.exists() else None
-    return note.get(name) if isinstance(note, dict) else None
-
-
-def _parsed(content: bytes) -> Any:
     try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError:
+        note = read_note(path)
+    except CheckpointDamagedError:
         return None
-
-
-def _to_record(entry: Done | Failed) -> Record:
-    match entry:
-        case Done():
-            fields = {
-                "done": entry.image_file,
-                "content_sha256": entry.content_sha256.hex(),
-                "file_fingerprint": entry.file_fingerprint,
-                "repairs": entry.repairs,
-            }
-            return Record(fields, entry.vector.astype("<f4", copy=False).tobytes())
-        case Failed():
-            return Record(
-                {
-                    "failed": entry.image_file,
-                    "error": entry.error,
-                    "message": entry.message,
-                    "attempts": entry.attempts,
-                    "file_fingerprint": entry.file_fingerprint,
-                }
-            )
+    return None if note is None else note.get(name)
 
 
 def _from_record(record: Record) -> Done | Failed:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-USAGE, SOME_FAILED, DISK, INTERRUPTED = 2, 3, 8, 130
+USAGE, SOME_FAILED, DAMAGED, DISK, INTERRUPTED = 2, 3, 6, 8, 130
 
 EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
     errors.ConfigurationError: USAGE,
@@ -40,10 +40,10 @@ EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
     errors.OutOfResourcesError: DISK,
     errors.AuthenticationError: 4,
     errors.QuotaExceededError: 5,
-    errors.ModelMismatchError: 6,
+    errors.ModelMismatchError: DAMAGED,
     errors.CheckpointInUseError: 7,
     errors.CheckpointDiskError: DISK,
-    errors.CheckpointError: 6,  # after the kinds of it above
+    errors.CheckpointError: DAMAGED,  # after the kinds of it above
 }
 
 _NAMED = 5
@@ -80,7 +80,7 @@ def _time_for(calls: int, requests_per_second: float | Literal["auto"]) -> str:
 class _Commands(click.Group):
     """The commands in the order a newcomer needs them, the emulator's own among them."""
 
-    _ORDER = ("demo", "clean", "embed", "status", "merge", "emulator")
+    _ORDER = ("demo", "clean", "embed", "status", "check", "merge", "emulator")
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
         """Name the commands."""
@@ -261,6 +261,31 @@ def status(directory: Path, as_json: bool) -> None:  # noqa: FBT001 - click pass
     if found.in_use:
         parts.append("a job is writing to it at this moment")
     _print(found, "; ".join(parts), as_json=as_json)
+
+
+@cli.command()
+@click.argument("directory", type=_DIRECTORY)
+@click.option(
+    "--repair", is_flag=True, help="Set aside what is damaged, so that embed does those images again."
+)
+@_AS_JSON
+def check(directory: Path, repair: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes them by name
+    """Compare every stored byte of a checkpoint with its checksum."""
+    from semart_vectors.check import check_checkpoint
+
+    report = check_checkpoint(directory, repair=repair)
+    found = f"{len(report.damaged):,} damaged" if report.damaged else "all whole"
+    _print(
+        report,
+        f"{report.files:,} files, {report.bytes:,} bytes, {report.vectors:,} vectors: {found}",
+        as_json=as_json,
+    )
+    for damage in report.damaged:
+        _say(_printable(damage), err=True)
+    if report.damaged and repair:
+        _say(f"{directory / '_damaged'} has what was damaged; `semart-vectors embed` goes on", err=True)
+    elif report.damaged:
+        sys.exit(DAMAGED)
 
 
 @cli.command()

@@ -21,19 +21,27 @@ def disk_errors(path: Path, *, doing: Literal["read", "write"] = "write") -> Ite
     except CheckpointDiskError:
         raise
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise CheckpointDiskError(
-            f"cannot {doing} {path}: {reason}; mend that or choose another place, and run again"
-        ) from error
+        raise disk_error(path, error, doing=doing) from error
+
+
+def disk_error(
+    path: Path, error: OSError, *, doing: Literal["read", "write"] = "write"
+) -> CheckpointDiskError:
+    """Say what the disk refused."""
+    reason = error.strerror or str(error)
+    return CheckpointDiskError(
+        f"cannot {doing} {path}: {reason}; mend that or choose another place, and run again"
+    )
 
 
 @contextmanager
-def write_aside(path: Path, *, folder: Path | None = None) -> Iterator[Path]:
+def write_aside(path: Path, *, folder: Path | None = None, durably: bool = True) -> Iterator[Path]:
     """Yield a temporary path to write to; on success it becomes `path`, durably, else it goes.
 
     Args:
         path: The final name. A file that stands there is replaced in one step.
         folder: Where the temporary file lives, on the same file system; beside `path` unless given.
+        durably: Whether to wait until it would outlive a power cut.
 
     Raises:
         CheckpointDiskError: the disk refused to write; a file that stood at `path` is as it was.
@@ -43,9 +51,11 @@ def write_aside(path: Path, *, folder: Path | None = None) -> Iterator[Path]:
     try:
         with disk_errors(path):
             yield aside
-            sync(aside)
+            if durably:
+                sync(aside)
             aside.replace(path)
-            sync(path.parent)
+            if durably:
+                sync(path.parent)
     except BaseException:
         with suppress(OSError):  # what went wrong before says more
             aside.unlink()

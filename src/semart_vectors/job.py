@@ -383,10 +383,10 @@ class _Run:
     async def _settle_known(self, image: _Image) -> bool:
         """Settle an image whose content the checkpoint has the vector of."""
         # Found and read in one visit to the thread that records: a name may get another vector in between.
-        vector = await self._recorder.ask(self._checkpoint.vector_with_content, image.content_sha256)
-        if vector is not None:
-            self._settle(_done(image, vector))
-        return vector is not None
+        found = await self._recorder.ask(self._checkpoint.vector_with_content, image.content_sha256)
+        if found is not None:
+            self._settle(_done(image, found[0]))
+        return found is not None
 
     async def _collect(self, outcomes: OutcomeStream[Outcome]) -> None:
         """Take outcomes until there are no more, and have them saved several times a second meanwhile."""

@@ -19,7 +19,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from semart_vectors._parts import VECTOR_TYPE, damage
+from semart_vectors._journal import read_journals
+from semart_vectors._notes import FIRST_FORMAT, read_identity
+from semart_vectors._parts import VECTOR_TYPE, damage, verify_bytes
 from semart_vectors.errors import (
     CheckpointDamagedError,
     CheckpointInUseError,
@@ -79,7 +81,12 @@ def merge_vectors(
     if output.parent.resolve() == folder.resolve():
         raise MetadataError(f"{output} would become a part of the checkpoint: choose another folder")
     parts = _list_parts(folder)
-    if _has_unpublished(Path(checkpoint, "_journal")):
+    identity = read_identity(Path(checkpoint))  # None where another program made the parts
+    if identity is not None and identity["format_version"] != FIRST_FORMAT:
+        for part in parts:
+            with _reading(part):
+                verify_bytes(part)
+    if read_journals(Path(checkpoint)):
         _logger.warning(
             "a job is writing to %s, or was killed: its newest vectors come in when `embed` has run again",
             checkpoint,
@@ -101,11 +108,6 @@ def merge_vectors(
         without_vector=tuple(names[row] for row in np.flatnonzero(slots < 0)),
         without_metadata=tuple(strangers),
     )
-
-
-def _has_unpublished(journal: Path) -> bool:
-    with _reading(journal):
-        return journal.exists() and journal.stat().st_size > 0
 
 
 def _read_metadata(metadata: pd.DataFrame | str | PathLike[str]) -> tuple[Any, list[str]]:
