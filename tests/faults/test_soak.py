@@ -79,7 +79,7 @@ async def test_a_long_run_among_faults_stays_as_it_is(
     assert most["threads"] <= READERS + 10
     assert most["tasks"] <= 2 * (IN_FLIGHT + READERS)
     score(
-        f"{count:,} images, {retries:,} faults: 0 without vector, 0 paid again; memory {grown_mb:+.0f} MB in the "
-        f"second half, on {first['mb'].max():.0f}; at most {most['files']} files, {most['threads']} threads, "
-        f"{most['tasks']} tasks"
+        f"{count:,} images, {retries:,} faults: 0 without vector, 0 paid again; memory {grown_mb:+.0f} MB "
+        f"in the second half, on {first['mb'].max():.0f}; at most {most['files']} files, "
+        f"{most['threads']} threads, {most['tasks']} tasks"
     )
