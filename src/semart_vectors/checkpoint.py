@@ -216,12 +216,7 @@ class Checkpoint:
             format_version = self._compare_identity()
             if format_version == FIRST_FORMAT:
                 self._seal_files()
-            elif format_version == _LOST:
-                _logger.warning(
-                    "%s has lost its description: it is made anew, once its parts are of model %s",
-                    self.directory,
-                    self.model_version,
-                )
+            self._set_notes_aside()
             self._learn_parts()
             closing.callback(self._publisher.shutdown)
             closing.callback(self._drop_journal)
@@ -463,6 +458,16 @@ class Checkpoint:
             _logger.warning(
                 "%s; %s", error, mend_failures(self.directory / "failures.parquet", self.directory)
             )
+
+    def _set_notes_aside(self) -> None:
+        """Let go of notes that are not what was written: they are made anew."""
+        for name in ("_checkpoint.json", "_job.json", "_pace.json"):
+            path = self.directory / name
+            try:
+                read_identity(self.directory) if name == "_checkpoint.json" else read_note(path)
+            except CheckpointDamagedError as error:
+                _logger.warning("%s; as it was it lies in %s", error, set_aside(path, self.directory))
+                path.unlink()
 
     def _learn_parts(self, *, verify: bool = True) -> None:
         """Learn what the parts hold; with `verify`, every byte is compared, and mended where needed."""
