@@ -65,20 +65,24 @@ async def disk_of(size: str, folder: Path) -> AsyncIterator[Disk]:
         await keeper.wait()
 
 
-@pytest.mark.row(3)
-@pytest.mark.xfail(
-    strict=True, reason="what is answered until the next save is lost, and calls go on until then"
+TOO_FAST = pytest.mark.xfail(
+    strict=True, reason="more is answered until the shortage is noticed than the journal keeps room for"
 )
+
+
+@pytest.mark.row(3)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("full", ["disk", "file"])
+@pytest.mark.parametrize("per_s", [20, pytest.param(300, marks=TOO_FAST)])
 async def test_without_room_the_job_stops_and_keeps_what_it_paid_for(
-    tmp_path: Path, extent: Extent, score: Callable[[str], None], full: str
+    tmp_path: Path, extent: Extent, score: Callable[[str], None], full: str, per_s: int
 ) -> None:
     """One sentence, exit 8, hardly a call after it; with room again nothing is paid a second time."""
     needs("strace", "prlimit")
-    sizes_kb = extent.pick(quick=[2048], all=[1024, 1300, 1700, 2048]) if full == "disk" else (
-        extent.pick(quick=[90], all=[20, 40, 90, 200])
-    )  # fmt: skip
+    sizes_kb = {
+        "disk": extent.pick(quick=[400], all=[300, 400, 800, 2048]),
+        "file": extent.pick(quick=[40], all=[10, 20, 40, 60]),
+    }[full]
     calls = late = paid_again = 0
     for size_kb in sizes_kb:
         folder = tmp_path / str(size_kb)
@@ -87,26 +91,26 @@ async def test_without_room_the_job_stops_and_keeps_what_it_paid_for(
             if full == "disk":
                 async with disk_of(f"{size_kb}k", folder) as disk:
                     site = Site(folder, service, 1200, checkpoint=disk.path)
-                    late += await _stops(site)
+                    late += await _stops(site, per_s)
                     calls += len(service.calls)
                     assert await disk.do("mount -o remount,size=64m")
                     await _goes_on(site)
             else:
                 site = Site(folder, service, 300)
-                late += await _stops(site, ["prlimit", f"--fsize={size_kb << 10}"])
+                late += await _stops(site, per_s, ["prlimit", f"--fsize={size_kb << 10}"])
                 calls += len(service.calls)
                 await _goes_on(site)
             paid_again += site.paid_again
     assert paid_again == 0
     score(
-        f"{full} full {len(sizes_kb)} times, after {calls} calls in all: exit 8, "
+        f"{full} full {len(sizes_kb)} times at {per_s} a second, after {calls} calls in all: exit 8, "
         f"{late} calls after the error, lost 0, paid again {paid_again}"
     )
 
 
-async def _stops(site: Site, under: Sequence[str] = ()) -> int:
+async def _stops(site: Site, per_s: int, under: Sequence[str] = ()) -> int:
     """Run the job into the fault; return how many calls were made after the disk had refused."""
-    ran = await site.run(per_s=300, rows_a_part=64, under=[*STRACE, *under])
+    ran = await site.run(per_s=per_s, rows_a_part=16, under=[*STRACE, *under])
     assert_one_sentence(ran, ("No space left on device", "File too large"))
     refused = re.search(
         r"^\d+ +([\d.]+) .* (?:ENOSPC|EFBIG) ", (site.folder / "strace.log").read_text(), re.MULTILINE

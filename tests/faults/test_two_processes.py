@@ -47,7 +47,8 @@ async def test_the_second_leaves_and_the_third_follows_the_dead(
         assert (await site.run()).code == 0
         await asyncio.to_thread(site.check)
     score(
-        f"{rounds} rounds: exit 7 after {statistics.median(took_s):.1f} s, at most {max(took_s):.1f}; 0 calls by the second, 0 stale locks"
+        f"{rounds} rounds: exit 7 after {statistics.median(took_s):.1f} s, at most {max(took_s):.1f}; "
+        "0 calls by the second, 0 stale locks"
     )
 
 
