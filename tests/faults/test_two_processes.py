@@ -30,11 +30,11 @@ async def test_the_second_leaves_and_the_third_follows_the_dead(
     async with FakeService(latency_s=0.02) as service:
         site = Site(tmp_path, service, rounds * 150)
         for number in range(rounds):
-            async with site.started(per_s=60, key=f"holder-{number}") as holder:
+            async with site.started(per_s=20, key=f"holder-{number}") as holder:
                 await service.calls_reach(len(service.calls) + 1)
                 assert _callers(service)[-1] == f"holder-{number}"  # though the one before was just killed
                 began_s = time.monotonic()
-                async with site.started(per_s=60, key=f"second-{number}") as second:
+                async with site.started(per_s=20, key=f"second-{number}") as second:
                     ran = await second.end()
                 took_s.append(time.monotonic() - began_s)
                 assert ran.code == 7
