@@ -44,6 +44,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
 FOREIGN = {
     "aiohttp": "_aiohttp",
     "anyascii": "semart",
+    "anyio": "_transport emulator",
     "click": "cli demo emulator",
     "dotenv": "cli",
     "filelock": "checkpoint",

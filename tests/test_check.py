@@ -102,6 +102,8 @@ def test_a_checkpoint_with_nothing_left_that_tells_its_model_begins_anew(tmp_pat
         pass
     flip(tmp_path / "_checkpoint.json")
     assert len(check_checkpoint(tmp_path, repair=True).damaged) == 1
+    flip(tmp_path / "vectors" / "part-000000.parquet")
+    assert len(check_checkpoint(tmp_path, repair=True).damaged) == 1
     with Checkpoint(tmp_path, model_version="2022-04-11") as opened:
         opened.record([])
     assert check_checkpoint(tmp_path).damaged == ()

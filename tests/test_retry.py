@@ -58,7 +58,9 @@ def test_milliseconds_come_before_seconds_and_seconds_before_words(name: str) ->
         ("RETRY AFTER 5 SECONDS", 5),
         ("retry after a while", None),
         ("retry after -5 seconds", None),
-        ("retry after 99999999999999999999 seconds", None),
+        ("retry after 1.5 seconds", 1.5),
+        ("retry after 99999999999999999999 seconds", 1e20),
+        ("retry after inf seconds", None),
         ("", None),
     ],
 )

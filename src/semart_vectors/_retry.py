@@ -13,7 +13,7 @@ from semart_vectors.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SAID_IN_WORDS = re.compile(r"retry after (\d{1,6}) seconds?", re.IGNORECASE)
+_SAID_IN_WORDS = re.compile(r"retry after (\S+) seconds?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ def retry_after_s(headers: Mapping[str, str], message: str) -> float | None:
     if (seconds := _seconds_between(headers.get("date", ""), header)) is not None:
         return seconds
     said = _SAID_IN_WORDS.search(message)
-    return float(said[1]) if said else None
+    return _number(said[1]) if said else None
 
 
 def _number(text: str) -> float | None:

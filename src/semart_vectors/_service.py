@@ -50,6 +50,9 @@ _MAX_SQUARES = float(np.finfo(np.float32).max) ** 2
 """One product tells in a microsecond that all numbers of a vector are finite as float32: where one is not,
 the sum of their squares is not below this. It is 10^72 times what a vector of the service has."""
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+"""JSON has none."""
+
 _parser = simdjson.Parser()
 """One for all: it keeps its memory, which costs more to get anew than an answer costs to parse."""
 
@@ -153,7 +156,8 @@ def _read_fast(body: bytes) -> tuple[NDArray[np.float64], str] | None:
     Never a number becomes a Python object here. What is accepted is sure: two members, so none twice, and one
     array, which holds 1024 numbers and nothing else.
     """
-    if body.find(b"[") != body.rfind(b"["):  # simdjson would take the numbers of arrays within for its own
+    # simdjson would take the numbers of arrays within for its own, and read on after a byte order mark.
+    if body.find(b"[") != body.rfind(b"[") or body.startswith(_BYTE_ORDER_MARK):
         return None
     try:
         content = _parser.parse(body)

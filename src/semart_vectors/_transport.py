@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from ipaddress import ip_address
 from typing import Protocol, TypeAlias
 
+import anyio
 import httpx
 
 from semart_vectors._service import MAX_ANSWER_BYTES, ServiceAnswer, TransientError
@@ -38,7 +41,7 @@ class ClientTransport:
         async def post(body: bytes) -> ServiceAnswer:
             # Never `from error`: what a cause brings along holds the key among its variables.
             try:
-                return await self._answer(url, headers, body)
+                return await _cancelled_by_anyio(partial(self._answer, url, headers, body))
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
                 raise unreachable(error) from None
             except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
@@ -61,6 +64,28 @@ class ClientTransport:
         except httpx.HTTPStatusError as error:  # raised by a hook of the client
             response = error.response
         return ServiceAnswer(response.status_code, response.headers, bytes(content))
+
+
+async def _cancelled_by_anyio(call: Callable[[], Awaitable[ServiceAnswer]]) -> ServiceAnswer:
+    """Await a call of httpx so that cancelling it leaves no connection behind.
+
+    Its pool guards what it does then against anyio's cancellations alone. One by asyncio loses a connection
+    now and then, until none is left: so the call is a task of its own, and becomes cancelled by anyio.
+    """
+    scope = anyio.CancelScope()
+
+    async def answer() -> ServiceAnswer:
+        with scope:
+            return await call()
+        raise asyncio.CancelledError
+
+    task = asyncio.get_running_loop().create_task(answer())
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        scope.cancel()
+        await asyncio.wait([task])
+        raise
 
 
 class UnreachableError(TransientError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semart_vectors._index import repeated
-from semart_vectors._journal import FIRST_JOURNAL, list_journals, read_journal
+from semart_vectors._journal import FIRST_JOURNAL, list_journals, read_journal, read_journals
 from semart_vectors._mending import set_aside
 from semart_vectors._notes import FIRST_FORMAT, read_identity, read_note
 from semart_vectors._parts import (
@@ -21,6 +21,7 @@ from semart_vectors._parts import (
     verify_bytes,
     verify_pages,
 )
+from semart_vectors._service import MODEL_VERSION
 from semart_vectors.checkpoint import Checkpoint, locked
 from semart_vectors.errors import CheckpointDamagedError, ConfigurationError
 from semart_vectors.files import disk_errors
@@ -81,9 +82,12 @@ def check_checkpoint(directory: str | os.PathLike[str], *, repair: bool = False)
                     if path.suffix == ".json" or not _is_ours(path):
                         set_aside(path, directory)
                         path.unlink()
-    if repair and report.damaged and (model_version := _model_version(directory, parts)) is not None:
-        with Checkpoint(directory, model_version=model_version):
+    if repair and report.damaged:
+        model_version = _model_version(directory)
+        with Checkpoint(directory, model_version=model_version or MODEL_VERSION):
             pass  # opening sets aside whatever is damaged
+        if model_version is None:  # it may become one of any model
+            (directory / "_checkpoint.json").unlink()
     return report
 
 
@@ -145,9 +149,13 @@ def _is_ours(path: Path) -> bool:
         return False
 
 
-def _model_version(directory: Path, parts: list[Path]) -> str | None:
+def _model_version(directory: Path) -> str | None:
     """Return the model of a checkpoint, also where its description is lost; None if nothing tells."""
     identity = read_identity(directory)
     if identity is not None:
         return str(identity["model_version"])
-    return next((model for part in parts for model in model_versions(part)), None)
+    for part in part_files(directory):
+        for model in model_versions(part):
+            return model
+    of_records = (record.fields.get("model_version") for record in read_journals(directory))
+    return next((model for model in of_records if model is not None), None)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import html
+import json
 import os
 import random
+import re
 from contextlib import AsyncExitStack
-from email.utils import formatdate
 from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, NoReturn, Self, TypedDict, Unpack
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from semart_vectors import _service
 from semart_vectors._aiohttp import AiohttpTransport
@@ -54,6 +56,9 @@ _BUSY_FROM = 4
 
 _LEAST_IN_FLIGHT, _MANY_IN_FLIGHT, _MOST_IN_FLIGHT = 16, 256, 1000
 """Calls under way at once, where the caller leaves their number to us; many, where no rate tells it."""
+
+_LEAST_SECRET = 6
+"""A key of fewer letters would be found in sentences of ours."""
 
 _IMAGES_UNTIL_DOWN = 8
 """So many images in a row with all attempts used up are the service's failure, not theirs."""
@@ -147,7 +152,8 @@ class AsyncVisionEmbedder:
             )
         self.model_version = model_version
         self.max_in_flight = max_in_flight
-        self._endpoint = _checked_endpoint(endpoint)
+        self._key_as_written = _as_written(key)
+        self._endpoint = _checked_endpoint(endpoint, self._key_as_written)
         self._key = _checked_key(key)
         self._retry = retry or RetryPolicy()
         self._slots = asyncio.Semaphore(max_in_flight)
@@ -367,8 +373,7 @@ class AsyncVisionEmbedder:
                 attempts += 1
                 try:
                     with worker.paying():
-                        answer = await self._send(request)
-                    vector = _service.read_vector(answer, model_version=self.model_version)
+                        vector = await self._attempt(request)
                 except TransientError as error:
                     failure = error
                 except ItemError as error:
@@ -415,6 +420,15 @@ class AsyncVisionEmbedder:
         error.attempts = attempts
         return error
 
+    async def _attempt(self, request: ServiceRequest) -> Vector:
+        """Send a request once; what it raises holds the key neither in words nor in variables."""
+        try:
+            return _service.read_vector(await self._send(request), model_version=self.model_version)
+        except (TransientError, ItemError, RunError, asyncio.CancelledError) as error:
+            error.args = tuple(_hidden(str(text), self._key_as_written) for text in error.args)
+            error.__context__ = None
+            raise error.with_traceback(None) from None
+
     async def _send(self, request: ServiceRequest) -> ServiceAnswer:
         post = self._posts.get((request.operation, request.content_type)) or self._prepared(request)
         try:
@@ -438,9 +452,12 @@ class AsyncVisionEmbedder:
 
     def _without_key(self, answer: ServiceAnswer) -> ServiceAnswer:
         """Take the key out of a refusal, which may end in a message or a log."""
-        body = answer.body.replace(self._key.encode(), b"***")
-        headers = {name.lower(): value.replace(self._key, "***") for name, value in answer.headers.items()}
-        headers.setdefault("date", formatdate(usegmt=True))  # what a `Retry-After` date is measured against
+        body = answer.body
+        for key in self._key_as_written:
+            body = body.replace(key.encode(), b"***")
+        headers = {
+            name.lower(): _hidden(value, self._key_as_written) for name, value in answer.headers.items()
+        }
         return ServiceAnswer(answer.status, headers, body)
 
 
@@ -464,9 +481,10 @@ def _load(image: ImageSource) -> LoadedImage:
     raise InvalidInputError(f"an image is a path, bytes or an https:// URL, not {type(image).__name__}")
 
 
-def _checked_endpoint(endpoint: str) -> str:
+def _checked_endpoint(endpoint: str, key_as_written: list[_Key]) -> str:
     """Return the endpoint without what follows its path; the key travels there, so it must be encrypted."""
     address = endpoint.strip().rstrip("/")
+    shown = _shown(address, key_as_written)
     parts = urlsplit(address)
     try:
         host, _ = parts.hostname, parts.port
@@ -474,19 +492,36 @@ def _checked_endpoint(endpoint: str) -> str:
         host = None
     if parts.scheme not in ("https", "http") or not host or parts.query or parts.fragment or parts.username:
         raise ConfigurationError(
-            f"the endpoint{_shown(address)} is no address like https://NAME.cognitiveservices.azure.com; "
+            f"the endpoint{shown} is no address like https://NAME.cognitiveservices.azure.com; "
             "check VISION_ENDPOINT"
         )
     if parts.scheme == "http" and not is_this_machine(host):
         raise ConfigurationError(
-            f"the endpoint {address!r} is not encrypted, and the key would be readable on its way; use https://"
+            f"the endpoint{shown} is not encrypted, and the key would be readable on its way; use https://"
         )
     return address
 
 
-def _shown(address: str) -> str:
-    """Quote an address unless it may be a key: one that stands in the other's place, or a password."""
-    return f" {address!r}" if "://" in address and "@" not in address else ""
+def _shown(address: str, key_as_written: list[_Key]) -> str:
+    """Quote an address without what may be a key: one in the address's place, a password, a query."""
+    if "://" not in address or "@" in address:
+        return ""
+    return f" {_hidden(re.split('[?#]', address)[0], key_as_written)!r}"
+
+
+def _as_written(key: _Key) -> list[_Key]:
+    """Write a key as it is, and as Python, JSON, HTML and addresses escape it; the longest comes first."""
+    text = str(key)
+    if len(text) < _LEAST_SECRET:
+        return []
+    forms = {text, str.__repr__(text)[1:-1], json.dumps(text)[1:-1], html.escape(text), quote(text, safe="")}
+    return [_Key(form) for form in sorted(forms, key=len, reverse=True)]
+
+
+def _hidden(text: str, key_as_written: list[_Key]) -> str:
+    for key in key_as_written:
+        text = text.replace(key, "***")
+    return text
 
 
 def _checked_key(key: _Key) -> _Key:
