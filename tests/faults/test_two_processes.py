@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
     from scorecard import Extent
 
+USUAL_START_S = 0.5
+"""What a command takes to be loaded on a machine that is not busy; it is part of the 2 s."""
+
 
 @pytest.mark.row(9)
 @pytest.mark.timeout(300)
@@ -27,6 +32,7 @@ async def test_the_second_leaves_and_the_third_follows_the_dead(
     """Each call bears the key of its process, so the ledger tells who made it."""
     rounds = extent.pick(quick=4, all=50)
     took_s: list[float] = []
+    start_s = await asyncio.to_thread(_start_s)
     async with FakeService(latency_s=0.02) as service:
         site = Site(tmp_path, service, rounds * 150)
         for number in range(rounds):
@@ -42,7 +48,7 @@ async def test_the_second_leaves_and_the_third_follows_the_dead(
                 assert holder.process.returncode is None
                 holder.process.kill()
                 await holder.process.wait()
-        assert statistics.median(took_s) <= 2  # a busy machine may be slow to start one of them
+        assert statistics.median(took_s) <= 2 + max(0, start_s - USUAL_START_S)
         assert not [key for key in _callers(service) if key.startswith("second")]
         assert (await site.run()).code == 0
         await asyncio.to_thread(site.check)
@@ -50,6 +56,13 @@ async def test_the_second_leaves_and_the_third_follows_the_dead(
         f"{rounds} rounds: exit 7 after {statistics.median(took_s):.1f} s, at most {max(took_s):.1f}; "
         "0 calls by the second, 0 stale locks"
     )
+
+
+def _start_s() -> float:
+    """Return how long a command takes at this moment to be loaded, and to do nothing."""
+    began_s = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import semart_vectors.cli, semart_vectors.job"], check=True)
+    return time.monotonic() - began_s
 
 
 def _callers(service: FakeService) -> list[str]:
