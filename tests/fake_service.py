@@ -82,7 +82,9 @@ class FakeService:
         """Answers that come first, whatever is asked."""
         self.calls: list[Call] = []
         self.statuses: list[int] = []
-        self._latency_s = latency_s
+        self.answers: list[tuple[float, bytes]] = []
+        """When each vector had been sent in full, and the body that it is of."""
+        self.latency_s = latency_s
         self._limit_per_s = limit_per_s
         self._accepted: deque[float] = deque()
         self._connections: set[asyncio.StreamWriter] = set()
@@ -140,8 +142,8 @@ class FakeService:
         self.calls.append(call)
         self._called.set()
         self.statuses.append(0 if reply.hang or reply.cut is not None else reply.status)
-        if self._latency_s:
-            await asyncio.sleep(self._latency_s)
+        if self.latency_s:
+            await asyncio.sleep(self.latency_s)
         if reply.hang:
             await reader.read()  # until the client gives up
             return False
@@ -150,6 +152,8 @@ class FakeService:
         message = "\r\n".join(lines).encode() + b"\r\n\r\n" + reply.body
         writer.write(message[: reply.cut])
         await writer.drain()
+        if reply.cut is None and reply.status == 200:
+            self.answers.append((time.monotonic(), body))
         return reply.cut is None
 
     def _reply(self, call: Call) -> Reply:

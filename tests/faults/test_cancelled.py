@@ -139,7 +139,7 @@ async def test_whoever_is_cancelled_leaves_nothing_behind(
                 client = await opened.enter_async_context(httpx.AsyncClient())
             embedder = await opened.enter_async_context(open_embedder(service, client))
             for _ in range(extent.pick(quick=60, all=500)):
-                service._latency_s = chance.choice([0, 0.001, 0.004])
+                service.latency_s = chance.choice([0, 0.001, 0.004])
                 kind = chance.choice(["image", "images", "stream", "job"])
                 paid_before = len(service.paid)
                 work: dict[str, Callable[[], Awaitable[object]]] = {
@@ -174,7 +174,7 @@ async def test_an_iteration_that_is_cancelled_loses_nothing(
     embedder: AsyncVisionEmbedder, service: FakeService, extent: Extent, score: Callable[[str], None]
 ) -> None:
     """Whoever takes it up again gets every outcome, each once."""
-    service._latency_s = 0.002
+    service.latency_s = 0.002
     interrupted = taken = 0
     while interrupted < extent.pick(quick=40, all=400):
         seen: Counter[object] = Counter()
@@ -197,7 +197,7 @@ async def test_a_callers_client_with_few_connections_keeps_them(
 ) -> None:
     """More calls than connections wait for one; what httpx alone loses of its own is only told."""
     connections, rounds = 3, extent.pick(quick=60, all=600)
-    service._latency_s = 0.003
+    service.latency_s = 0.003
     limits, timeout = httpx.Limits(max_connections=connections), httpx.Timeout(5, pool=1)
     async with (
         httpx.AsyncClient(limits=limits, timeout=timeout) as client,
