@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 HURRIED = RetryPolicy(
     max_attempts=2, base_s=0.001, throttled_base_s=0.001, cap_s=0.01, throttled_limit_s=0.01,
-    retry_after_cap_s=0.01, attempt_timeout_s=0.3,
+    retry_after_cap_s=0.01, attempt_timeout_s=0.3, outage_limit_s=0.0,
 )  # fmt: skip  # in two lines
 
 
