@@ -109,11 +109,11 @@ class Journal:
             OSError: the disk refused. What it has of them is unknown, so no more may be appended.
         """
         view = memoryview(b"".join(map(_encode, records)))
-        # What comes while one append is under way is the next: two of the longest have their room.
-        self._room = max(self._room, 2 * len(view))
         self._make_room(self._end + len(view) + self._room)
-        if self.shortage is not None and self._end + len(view) + _TRAILING_ZEROS > self._allocated:
-            raise self.shortage
+        needed = self._end + len(view) + _TRAILING_ZEROS
+        if needed > self._allocated:
+            _allocate(self._descriptor, self._allocated, needed)
+            self._allocated = needed
         written = 0
         while written < len(view):
             written += os.pwrite(self._descriptor, view[written:], self._end + written)
@@ -142,9 +142,7 @@ class Journal:
         self.shortage = None
         if end + _TRAILING_ZEROS <= self._allocated:
             return
-        wanted = (
-            end + self._room + _TRAILING_ZEROS
-        )  # for several appends at once: it costs a sync of metadata
+        wanted = end + self._room + _TRAILING_ZEROS  # seldom, and much: it costs a sync of metadata
         try:
             _allocate(self._descriptor, self._allocated, wanted)
         except OSError as error:

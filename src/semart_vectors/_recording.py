@@ -25,6 +25,9 @@ SAVE_EVERY_S = 0.1
 _MOST_UNSAVED = 2048
 """Outcomes that may wait to be recorded, 8 MB of vectors: a disk that is slower holds up the calls."""
 
+_FEW_UNSAVED = 16
+"""As many at first: the disk keeps room for all that may wait, and a slow service needs little of it."""
+
 _LONGEST_PAUSE_S = 120.0
 """A service asks for no longer one; a clock that was set back is believed so far and no further."""
 
@@ -56,6 +59,7 @@ class Recorder:
         self._vectors: dict[bytes, Vector] = {}
         self._saving: asyncio.Future[CheckpointError | None] | None = None
         self._being_saved: list[Done | Failed] = []
+        self._most_unsaved = _FEW_UNSAVED
 
     def close(self) -> None:
         """Let the thread go."""
@@ -68,8 +72,6 @@ class Recorder:
     async def begin(self, paced: Paced) -> None:
         """Hold calls as the run before would have: its calls still count in the service's window."""
         self._paced = paced
-        # What is under way when the disk turns out to be full can still be recorded.
-        await self.ask(self._checkpoint.keep_room_for, paced.max_in_flight)
         free_at = await self.ask(self._checkpoint.calls_free_at)
         paced.hold_calls(max(0.0, min(free_at - time(), _LONGEST_PAUSE_S)))
         trouble = await self.ask(self._record, [], paced.calls_free_in_s(unseen_s=SAVE_EVERY_S))
@@ -86,14 +88,31 @@ class Recorder:
         """Return the vector of a content that came in, if it is not durable yet."""
         return self._vectors.get(content_sha256)
 
+    def stop_on_trouble(self, stop: Callable[[], None]) -> None:
+        """Call `stop` as soon as the disk refuses anything: what is sent after that may be paid for twice."""
+        loop = asyncio.get_running_loop()
+
+        def stop_soon() -> None:
+            with suppress(RuntimeError):  # the loop is closed: all is over
+                loop.call_soon_threadsafe(stop)
+
+        self._checkpoint.on_trouble = stop_soon
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many outcomes wait as there is room for."""
+        return len(self._entries) - len(self._being_saved) >= self._most_unsaved
+
     async def save_meanwhile(self) -> None:
         """Have outcomes made durable while the calls go on, unless too many wait for that already.
 
         Raises:
             CheckpointError: those before could not be.
         """
-        if self._saving is not None and (self._saving.done() or len(self._entries) >= _MOST_UNSAVED):
+        if self._saving is not None and (self._saving.done() or self.is_full):
             await self._saved()
+        if self.is_full:
+            self._most_unsaved = min(2 * self._most_unsaved, _MOST_UNSAVED)
         free_in_s = self._paced.calls_free_in_s(unseen_s=SAVE_EVERY_S)
         if self._saving is None and (self._entries or free_in_s > 2 * SAVE_EVERY_S):
             self._save(free_in_s)
@@ -121,8 +140,13 @@ class Recorder:
 
     def _record(self, entries: list[Done | Failed], free_in_s: float) -> CheckpointError | None:
         """Make outcomes durable, and say why there should be no more, if so."""
-        if entries:
+        # For those that wait while these are written, and for what is answered or under way at a full disk.
+        self._checkpoint.keep_room_for(2 * (self._most_unsaved + self._paced.max_in_flight))
+        try:
             self._checkpoint.record(entries)
+        except CheckpointError:
+            self._checkpoint.on_trouble()
+            raise
         if free_in_s > 0:
             with suppress(CheckpointError):  # only a note: whoever lacks it is refused a call at worst
                 self._checkpoint.note_calls_free_at(time() + free_in_s)
@@ -142,8 +166,9 @@ class Recorder:
             raise trouble
 
     def _count_saved(self) -> None:
-        del self._entries[: len(self._being_saved)]
-        for entry in self._being_saved:
+        saved, self._being_saved = self._being_saved, []
+        del self._entries[: len(saved)]
+        for entry in saved:
             if isinstance(entry, Done):
                 self.embedded += 1
                 self._vectors.pop(entry.content_sha256, None)

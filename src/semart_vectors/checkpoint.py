@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import logging
 import math
+import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -76,12 +77,12 @@ from semart_vectors.errors import (
     CheckpointMismatchError,
     ConfigurationError,
 )
-from semart_vectors.files import disk_error, disk_errors
+from semart_vectors.files import disk_error, disk_errors, sync
 from semart_vectors.records import DIMENSION, Vector
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -163,6 +164,8 @@ class Checkpoint:
     def __init__(self, directory: str | os.PathLike[str], *, model_version: str) -> None:
         """Name a checkpoint; `open` reads or makes it."""
         self.directory = Path(directory)
+        self.on_trouble: Callable[[], None] = lambda: None
+        """Called, by some thread, as soon as nothing more should be begun; `record` tells why."""
         self.model_version = model_version
         self._names = Index(np.int64, np.int64, np.int32)  # to content key, fingerprint, number of the part
         self._contents = Index(np.int32)  # to the number of a part or, below 0, of a file of replaced rows
@@ -343,32 +346,37 @@ class Checkpoint:
     @property
     def trouble(self) -> CheckpointError | None:
         """Why nothing more should be begun, though what was recorded is durable: the disk is full, say."""
-        if self._journal is not None and self._journal.shortage is not None:
-            return disk_error(self.directory, self._journal.shortage)
         return self._trouble
 
     def record(self, entries: Iterable[Done | Failed]) -> None:
-        """Make outcomes durable; each replaces what was recorded of its image before.
+        """Make outcomes durable, if there are any; each replaces what was recorded of its image before.
 
         Raises:
             CheckpointDiskError: the disk refused; none of them counts.
         """
         entries = list(entries)
         self._settle_publication()
+        if entries:
+            self._append(entries)
+        if self._in_journal >= ROWS_A_PART:
+            self._publish_meanwhile()
+        if self._journal is not None and self._journal.shortage is not None and self._trouble is None:
+            self._trouble = disk_error(self.directory, self._journal.shortage)
+        if self._trouble is not None:
+            self.on_trouble()
+
+    def _append(self, entries: list[Done | Failed]) -> None:
         if self._journal is None:
             self._journal = self._new_journal()
         with disk_errors(self.directory):
             try:
                 self._journal.append([self._to_record(entry) for entry in entries])
-            except OSError as error:
-                if error is not self._journal.shortage:
-                    self._drop_journal()  # what it holds is good, but its end is not known any more
+            except OSError:
+                self._drop_journal()  # what it holds is good, but its end is not known any more
                 raise
         self._in_journal += len(entries)
         for entry in entries:
             self._learn(entry)
-        if self._in_journal >= ROWS_A_PART:
-            self._publish_meanwhile()
 
     def note_images_asked_for(self, total: int) -> None:
         """Leave a note for `read_status` of how many images there are to do in all.
@@ -434,16 +442,25 @@ class Checkpoint:
     def _make_what_is_missing(self, *, has_identity: bool) -> None:
         """Make what a new checkpoint lacks, also one whose making was interrupted."""
         for left_over in self.directory.glob("_*.tmp"):
-            left_over.unlink()
+            if left_over.is_file():
+                left_over.unlink()
         if not has_identity:
             write_note(self.directory / "_checkpoint.json", self._identity())
-        # From the first moment on a reader finds the right columns, though no rows yet.
-        self._vectors.mkdir(exist_ok=True)
         if not list_parts(self.directory):
-            write_part(self._part(0), self.directory, no_vectors())
-            self._next_part = 1
+            self._make_first_part()
         if not (self.directory / "failures.parquet").exists():
             write_failures(self.directory, [])
+
+    def _make_first_part(self) -> None:
+        """Let a reader find the right columns, though no rows yet, from the moment that there is a folder."""
+        folder = self._vectors if self._vectors.exists() else self.directory / "_vectors.tmp"
+        shutil.rmtree(self.directory / "_vectors.tmp", ignore_errors=True)
+        folder.mkdir(exist_ok=True)
+        write_part(folder / part_name(0), self.directory, no_vectors())
+        if folder != self._vectors:
+            folder.rename(self._vectors)
+            sync(self.directory)
+        self._next_part = 1
 
     def _seal_files(self) -> None:
         """Bring what a checkpoint of format 1 holds into the present one."""
@@ -607,6 +624,7 @@ class Checkpoint:
         self._journal = journal
         publication = self._begin_publication()
         self._publishing = self._publisher.submit(publish, self.directory, self.model_version, publication)
+        self._publishing.add_done_callback(lambda done: self.on_trouble() if done.exception() else None)
 
     def _publish_all(self) -> None:
         """Turn all that is recorded into parts and the table of failures, now."""

@@ -267,6 +267,7 @@ class _Run:
                 OutcomeStream(pending, self._load, width=_READERS) as images,
                 embedder.stream_images(Chunked(self._unpaid(images))) as outcomes,
             ):
+                self._recorder.stop_on_trouble(outcomes.stop)
                 try:
                     await self._collect(outcomes)
                 except asyncio.CancelledError:
@@ -416,7 +417,7 @@ class _Run:
                 return
             for outcome in some or ():
                 self._take(outcome)
-            if clock() >= save_at:
+            if clock() >= save_at or self._recorder.is_full:
                 await self._recorder.save_meanwhile()
                 save_at = clock() + SAVE_EVERY_S
 

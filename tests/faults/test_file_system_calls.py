@@ -95,9 +95,6 @@ async def test_death_at_a_call_tears_nothing(
 
 
 @pytest.mark.row(2)
-@pytest.mark.xfail(
-    strict=True, reason="vectors/ is made first and its empty part then: pandas cannot read it between"
-)
 async def test_vectors_can_be_read_as_soon_as_they_are_there(
     tmp_path: Path, score: Callable[[str], None]
 ) -> None:
