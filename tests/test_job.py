@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import random
 import shutil
-import signal
 import sys
 import time
 from collections import Counter
@@ -255,32 +253,6 @@ async def test_cancelling_loses_nothing_and_is_not_swallowed(tmp_path: Path) -> 
 
 
 @pytest.mark.timeout(120)
-async def test_a_kill_at_any_moment_loses_at_most_a_moment(tmp_path: Path) -> None:
-    """After ten kills the next run finishes; each kill costs what was under way and the last 0.25 s."""
-    images = make_images(tmp_path / "images", 400)
-    moments = random.Random(7)  # noqa: S311 - the same moments each time
-    rate, in_flight, kills = 60, 4, 10
-    async with FakeService(latency_s=0.02) as service:
-        for _ in range(kills):
-            process = await _embed(service, tmp_path, rate, in_flight)
-            await service.calls_reach(len(service.calls) + moments.randrange(5, 35))
-            process.kill()
-            assert await process.wait() == -signal.SIGKILL
-            await asyncio.to_thread(_check_files, tmp_path / "ck")
-        assert await (await _embed(service, tmp_path, 1000, in_flight)).wait() == 0
-    await asyncio.to_thread(check_vectors, tmp_path, images)
-    paid_again = len(service.paid) - len(images)
-    assert paid_again <= kills * (in_flight + 0.25 * rate)
-
-
-def _check_files(checkpoint: Path) -> None:
-    """Check that nothing under its final name is half a file, and that what is read is read in full."""
-    assert read_status(checkpoint).failed == 0
-    for table in (*checkpoint.glob("vectors/*.parquet"), checkpoint / "failures.parquet"):
-        pd.read_parquet(table)
-    assert pd.read_parquet(checkpoint / "vectors")["image_file"].is_unique
-
-
 async def _embed(service: FakeService, folder: Path, rate: int, in_flight: int) -> asyncio.subprocess.Process:
     """Start the command line as a user would."""
     return await asyncio.create_subprocess_exec(

@@ -83,7 +83,7 @@ async def test_death_at_a_call_tears_nothing(
         site = Site(tmp_path, service, 12)
         calls = await _calls_of(site)
         hit = 0
-        tried = _every(calls, extent.pick(quick=6, all=len(calls)))
+        tried = _every(calls, extent.pick(quick=4, all=len(calls)))
         for call in tried:
             site.start_over()
             ran = await site.run(rows_a_part=4, under=call.strace("signal=SIGKILL"))
@@ -128,7 +128,7 @@ async def test_an_io_error_is_told_and_nothing_is_called_done_that_is_not(
         site = Site(tmp_path, service, 12)
         calls = [call for call in await _calls_of(site) if call.kind in FAILING]
         ended: Counter[int] = Counter()
-        tried = _every(calls, extent.pick(quick=3, all=len(calls)))
+        tried = _every(calls, extent.pick(quick=2, all=len(calls)))
         for call in tried:
             site.start_over()
             ran = await site.run(rows_a_part=4, under=call.strace("error=EIO", lasts=lasts))

@@ -211,7 +211,7 @@ def _is_of(vector: Any, content: bytes) -> bool:
 @pytest.mark.timeout(3600)
 def test_a_checkpoint_is_as_good_as_a_dict(extent: Extent, score: Callable[[str], None]) -> None:
     """Whatever the order of runs, kills, damage, refusals, changes, renames and merges."""
-    histories = extent.pick(quick=12, all=300)
+    histories = extent.pick(quick=12, all=200)
     steps = extent.pick(quick=12, all=30)
     run_state_machine_as_test(
         Histories,
