@@ -92,7 +92,7 @@ def test_an_image_with_two_rows_is_told(checkpoint: Path) -> None:
     """A repair keeps one of them."""
     parts = checkpoint / "vectors"
     shutil.copy(parts / "part-000001.parquet", parts / "part-000009.parquet")
-    assert "4 rows are of images with several" in check_checkpoint(checkpoint, repair=True).damaged[0]
+    assert "4 rows share their images with others" in check_checkpoint(checkpoint, repair=True).damaged[0]
     assert pd.read_parquet(parts)["image_file"].is_unique
 
 

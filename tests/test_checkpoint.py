@@ -21,7 +21,7 @@ from semart_vectors import (
     checkpoint as checkpoint_module,
     files as files_module,
 )
-from semart_vectors._parts import verify_bytes
+from semart_vectors._parts import verify_bytes, write_part
 from semart_vectors._publishing import publish
 from semart_vectors.checkpoint import Checkpoint, Done, Failed, read_failures, read_status
 from semart_vectors.errors import (
@@ -464,8 +464,11 @@ def test_a_replaced_vector_is_known_until_the_run_ends(tmp_path: Path) -> None:
     killed._publish_all()
     killed._closing.close()
     assert set(read(tmp_path)) == {"a.jpg", "b.jpg"}
+    with open_checkpoint(tmp_path) as checkpoint:  # stopped before its end
+        assert_found(checkpoint, content, b"moved")
     with open_checkpoint(tmp_path) as checkpoint:
         assert_found(checkpoint, content, b"moved")
+        checkpoint.come_to_its_end()
     assert not list(tmp_path.glob("_replaced*"))
 
 
@@ -507,3 +510,66 @@ def test_names_and_contents_that_share_their_keys_are_told_apart(
         assert set(vectors) == set(contents)
         for name, content in contents.items():
             np.testing.assert_array_equal(vectors[name], vector_for(content))
+
+
+def test_replaced_rows_outlive_publications_that_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt writes under numbers of its own, whichever part it came to."""
+    for name in ("a", "b"):
+        with open_checkpoint(tmp_path) as checkpoint:
+            checkpoint.record([done(name, f"old {name}".encode())])
+    written = 0
+
+    def fail_at_every_third(*arguments: Any) -> None:
+        nonlocal written
+        written += 1
+        if written % 3 == 0:
+            _no_space()
+        write_part(*arguments)
+
+    killed = open_checkpoint(tmp_path).open()
+    killed.record([done("a", b"new a"), done("b", b"new b")])
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing_module, "write_part", fail_at_every_third)
+        for _ in range(2):
+            with pytest.raises(CheckpointDiskError):
+                killed._publish_all()
+    killed._closing.close()
+    with open_checkpoint(tmp_path) as checkpoint:
+        for content in (b"old a", b"old b", b"new a", b"new b"):
+            assert_found(checkpoint, hashlib.sha256(content).digest(), content)
+
+
+def test_whatever_keeps_a_part_from_being_written_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No memory, say: the run is told to stop, and the journal keeps what came in."""
+    monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing_module, "vector_table", _no_memory)
+        checkpoint = open_checkpoint(tmp_path).open()
+        checkpoint.record([done("a.jpg"), done("b.jpg")])
+        checkpoint._settle_publication(wait=True)
+        assert "MemoryError" in str(checkpoint.trouble)
+        checkpoint.record([done("c.jpg")])
+    checkpoint.close()
+    assert set(read(tmp_path)) == {"a.jpg", "b.jpg", "c.jpg"}
+
+
+def _no_memory(*_: object) -> None:
+    raise MemoryError
+
+
+@pytest.mark.parametrize(
+    "name", ["_journal-000001.bak", "_replaced-000001 (1).parquet", "vectors/._part-000001.parquet"]
+)
+def test_a_strangers_file_is_left_alone(tmp_path: Path, name: str) -> None:
+    """What no reader would take for a part, and no job has made."""
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done("a.jpg")])
+    (tmp_path / name).write_bytes(b"of somebody else")
+    with open_checkpoint(tmp_path) as checkpoint:
+        assert checkpoint.done("a.jpg") is not None
+    assert read_status(tmp_path).done == 1
+    assert (tmp_path / name).read_bytes() == b"of somebody else"

@@ -23,7 +23,7 @@ from fake_service import Call, FakeService, Reply, error_reply, good_reply, vect
 from helpers import QUICK, jpeg, make_images
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, JobReport, _health, images as images_module
 from semart_vectors._journal import Journal, Record
-from semart_vectors.checkpoint import Checkpoint, CheckpointStatus, Failed, read_failures, read_status
+from semart_vectors.checkpoint import Checkpoint, CheckpointStatus, Done, Failed, read_failures, read_status
 from semart_vectors.errors import (
     AuthenticationError,
     CheckpointDiskError,
@@ -421,6 +421,74 @@ async def test_renumbered_files_keep_their_own_vectors_and_cost_nothing(
     assert (report.embedded, report.calls) == (401, 1)
     await asyncio.to_thread(check_vectors, tmp_path, images)
     assert Counter(service.paid) == Counter(contents)
+
+
+async def test_stopping_among_renumbered_files_costs_nothing_either(tmp_path: Path) -> None:
+    """Vectors whose old names are taken, and whose new names were not reached, are known to the next run."""
+    before = make_images(tmp_path / "images", 60)
+    async with (
+        FakeService(latency_s=0.02) as service,
+        AsyncVisionEmbedder(
+            service.endpoint, "k", requests_per_second=None, max_in_flight=4, retry=QUICK
+        ) as embedder,
+    ):
+        await run(embedder, tmp_path)
+        contents = [*map(jpeg, range(1000, 1020)), *before.values()]
+        images = {f"{number:05}-image.jpg": content for number, content in enumerate(contents)}
+        await asyncio.to_thread(_write, tmp_path / "images", images)
+        async with asyncio.TaskGroup() as group:
+            stopped = group.create_task(run(embedder, tmp_path))
+            await service.calls_reach(70)
+            stopped.cancel()
+        await run(embedder, tmp_path)
+        assert Counter(service.paid) == Counter(contents)
+    await asyncio.to_thread(check_vectors, tmp_path, images)
+
+
+async def test_an_image_that_was_met_half_copied_costs_nothing_when_it_is_whole(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """It has failed meanwhile, and its vector is known still."""
+    images = make_images(tmp_path / "images", 2)
+    await run(embedder, tmp_path)
+    name, content = next(iter(images.items()))
+    for part in (content[:-100], content):
+        await asyncio.to_thread((tmp_path / "images" / name).write_bytes, part)
+        report = await run(embedder, tmp_path)
+    assert (report.embedded, report.failed, len(service.paid)) == (1, 0, 2)
+    await asyncio.to_thread(check_vectors, tmp_path, images)
+
+
+async def test_a_write_error_while_a_job_stops_loses_nothing_and_it_is_still_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is under way is taken all the same, and saved when the disk takes it again."""
+    make_images(tmp_path / "images", 30)
+    refusals = 0
+
+    def refuse_once(checkpoint: Checkpoint, entries: list[Done | Failed]) -> None:
+        nonlocal refusals
+        if entries and refusals:
+            refusals -= 1
+            raise CheckpointDiskError("cannot write")
+        record(checkpoint, entries)
+
+    record = Checkpoint.record
+    monkeypatch.setattr(Checkpoint, "record", refuse_once)
+    async with (
+        FakeService(latency_s=0.25) as service,
+        AsyncVisionEmbedder(
+            service.endpoint, "k", requests_per_second=None, max_in_flight=4, retry=QUICK
+        ) as embedder,
+    ):
+        async with asyncio.TaskGroup() as group:
+            stopped = group.create_task(run(embedder, tmp_path))
+            await service.calls_reach(10)
+            refusals = 1
+            stopped.cancel()
+        assert stopped.cancelled()
+        await run(embedder, tmp_path)
+        assert len(service.paid) == 30
 
 
 def _write(folder: Path, images: dict[str, bytes]) -> None:

@@ -240,3 +240,10 @@ async def test_a_job_sends_what_was_repaired_and_records_it(
     table = await run(None)
     assert table.loc["c.jpg", "repairs"] == "orientation 6"
     assert len(service.calls) == 2
+
+
+def test_a_narrow_image_stays_as_wide_as_the_service_asks() -> None:
+    """A longest side that would make the other too short is not kept to."""
+    narrow = saved(Image.new("RGB", (4000, 40)), "PNG")
+    sent, done = ImageRepair(max_side_px=800).apply(narrow)
+    assert (opened(sent).size, done) == ((1100, 11), "scaled to 1100 x 11")

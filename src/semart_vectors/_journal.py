@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -30,6 +31,8 @@ _HEADER = struct.Struct("<4sIII")
 
 FIRST_JOURNAL = "_journal"
 """The name of the only journal in format 1, which those of today are numbered after."""
+
+_JOURNAL_NAME = re.compile(r"_journal(-\d+)?")
 
 _MAX_FIELDS_BYTES = 1 << 20
 _MAX_BLOB_BYTES = 1 << 20
@@ -172,7 +175,8 @@ _sync_data = getattr(os, "fdatasync", os.fsync)
 
 def list_journals(directory: Path) -> list[Path]:
     """List the journals of a checkpoint, the oldest first."""
-    return sorted(directory.glob("_journal*"), key=journal_number)
+    files = (path for path in directory.glob("_journal*") if _JOURNAL_NAME.fullmatch(path.name))
+    return sorted(files, key=journal_number)
 
 
 def journal_name(number: int) -> str:

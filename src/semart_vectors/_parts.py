@@ -6,7 +6,7 @@ import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -118,29 +118,47 @@ class IndexRows(NamedTuple):
     fingerprints: NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
 class PartAtHand:
-    """A part whose vectors are in memory, to be picked by content."""
+    """A part whose contents are in memory, and of whose vectors one row group at a time is."""
 
-    path: Path
-    rows: dict[str, int]
-    vectors: Any
-    repairs: list[str]
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read the contents and vectors of a part."""
-        table = read_part(path, columns=["content_sha256", "vector", "repairs"]).combine_chunks()
-        rows = {sha256: row for row, sha256 in enumerate(table["content_sha256"].to_pylist())}
-        return cls(path, rows, table["vector"].chunk(0) if rows else None, table["repairs"].to_pylist())
+    def __init__(self, path: Path) -> None:
+        """Read the contents of a part."""
+        self.path = path
+        with _opened(path) as part:
+            contents = part.read(["content_sha256"], use_threads=False)["content_sha256"].to_pylist()
+            sizes = [part.metadata.row_group(group).num_rows for group in range(part.num_row_groups)]
+        self._rows = {sha256: row for row, sha256 in enumerate(contents)}
+        self._ends = np.cumsum(sizes)
+        self._group = -1
+        self._vectors: dict[str, tuple[Any, str]] = {}
 
     def vector(self, content_sha256: bytes) -> tuple[Vector, str] | None:
-        """Return the vector of this very content, and its repairs, if it is there."""
-        row = self.rows.get(content_sha256.hex())
+        """Return the vector of this very content, and its repairs; None if it is not there, or has left it.
+
+        Raises:
+            CheckpointDamagedError: its row group cannot be read.
+        """
+        sha256 = content_sha256.hex()
+        row = self._rows.get(sha256)
         if row is None:
             return None
-        vector: Vector = self.vectors[row].values.to_numpy()
-        return vector, self.repairs[row]
+        group = int(np.searchsorted(self._ends, row, side="right"))
+        if group != self._group:
+            self._read_group(group)
+        found = self._vectors.get(sha256)  # not by its row: rows may have left the part since it was opened
+        if found is None:
+            return None
+        vector: Vector = found[0].values.to_numpy()
+        return vector, found[1]
+
+    def _read_group(self, group: int) -> None:
+        self._group, self._vectors = group, {}
+        with _opened(self.path) as part:
+            if group < part.num_row_groups:
+                columns = ["content_sha256", "vector", "repairs"]
+                table = part.read_row_group(group, columns, use_threads=False).combine_chunks()
+                contents, repairs = (table[name].to_pylist() for name in ("content_sha256", "repairs"))
+                self._vectors = dict(zip(contents, zip(table["vector"], repairs, strict=True), strict=True))
 
 
 def list_parts(directory: Path) -> list[Path]:
@@ -153,8 +171,10 @@ def list_parts(directory: Path) -> list[Path]:
 
 
 def part_files(directory: Path) -> list[Path]:
-    """List the parts, and whatever else a reader would take for parts."""
-    return sorted((directory / "vectors").glob("*.parquet"))
+    """List the parts, and whatever else a reader would take for parts: it leaves out what begins so."""
+    return sorted(
+        path for path in (directory / "vectors").glob("*.parquet") if not path.name.startswith((".", "_"))
+    )
 
 
 def part_name(number: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from semart_vectors._index import Keys
+
+_REPLACED_NAME = re.compile(r"_replaced-\d+\.parquet")
 
 
 @dataclass(slots=True)
@@ -55,7 +58,7 @@ def publish(directory: Path, model_version: str, publication: Publication) -> li
     """Write what there is to be published, in an order that survives a kill anywhere.
 
     Rows that were replaced leave their parts first, while a journal still holds what replaced them: so no
-    reader ever sees an image twice. They are kept aside until the run ends, since their contents are paid
+    reader ever sees an image twice. They are kept aside until a later run ends, since their contents are paid
     for, and may come up again under another name: files are renumbered.
 
     Returns:
@@ -89,6 +92,17 @@ def _publish(directory: Path, model_version: str, publication: Publication) -> l
     if publication.failures is not None:
         write_failures(directory, publication.failures)
     return replaced
+
+
+def list_replaced(directory: Path) -> list[Path]:
+    """List the files of replaced rows, the oldest first."""
+    files = (path for path in directory.glob("_replaced-*") if _REPLACED_NAME.fullmatch(path.name))
+    return sorted(files, key=replaced_number)
+
+
+def replaced_number(path: Path) -> int:
+    """Return the number of a file of replaced rows."""
+    return int(path.stem.removeprefix("_replaced-"))
 
 
 def replaced_name(number: int) -> str:

@@ -60,6 +60,8 @@ class Recorder:
         self._saving: asyncio.Future[CheckpointError | None] | None = None
         self._being_saved: list[Done | Failed] = []
         self._most_unsaved = _FEW_UNSAVED
+        self.in_trouble = False
+        """Whether the disk refused anything."""
 
     def close(self) -> None:
         """Let the thread go."""
@@ -93,6 +95,7 @@ class Recorder:
         loop = asyncio.get_running_loop()
 
         def stop_soon() -> None:
+            self.in_trouble = True
             with suppress(RuntimeError):  # the loop is closed: all is over
                 loop.call_soon_threadsafe(stop)
 
@@ -143,7 +146,9 @@ class Recorder:
         # For those that wait while these are written, and for what is answered or under way at a full disk.
         self._checkpoint.keep_room_for(2 * (self._most_unsaved + self._paced.max_in_flight))
         try:
-            self._checkpoint.record(entries)
+            # Images with the same content come all at once, however many.
+            for start in range(0, max(1, len(entries)), _MOST_UNSAVED):
+                self._checkpoint.record(entries[start : start + _MOST_UNSAVED])
         except CheckpointError:
             self._checkpoint.on_trouble()
             raise

@@ -21,6 +21,7 @@ from semart_vectors._parts import (
     verify_bytes,
     verify_pages,
 )
+from semart_vectors._publishing import list_replaced
 from semart_vectors._service import MODEL_VERSION
 from semart_vectors.checkpoint import Checkpoint, locked
 from semart_vectors.errors import CheckpointDamagedError, ConfigurationError
@@ -77,17 +78,16 @@ def check_checkpoint(directory: str | os.PathLike[str], *, repair: bool = False)
                 vectors=sum(map(count_rows, parts)),
                 damaged=(*(told for _, told in damaged), *_told_of_repeated(parts)),
             )
-            if repair:
-                for path, _ in damaged:
-                    if path.suffix == ".json" or not _is_ours(path):
-                        set_aside(path, directory)
-                        path.unlink()
+            for path, _ in damaged if repair else ():
+                if not _is_ours(path):
+                    set_aside(path, directory)
+                    path.unlink()
     if repair and report.damaged:
         model_version = _model_version(directory)
         with Checkpoint(directory, model_version=model_version or MODEL_VERSION):
-            pass  # opening sets aside whatever is damaged
-        if model_version is None:  # it may become one of any model
-            (directory / "_checkpoint.json").unlink()
+            # Opening sets aside whatever is damaged.
+            if model_version is None:  # it may become one of any model
+                (directory / "_checkpoint.json").unlink()
     return report
 
 
@@ -102,7 +102,7 @@ def _looks(directory: Path) -> Iterator[tuple[Path, Callable[[Path], None]]]:
     yield directory / "_checkpoint.json", _verify_identity
     for name in () if is_first else ("_job.json", "_pace.json"):
         yield directory / name, _verify_note
-    for path in (*part_files(directory), *directory.glob("_replaced-*.parquet")):
+    for path in (*part_files(directory), *list_replaced(directory)):
         yield path, verify
     yield directory / "failures.parquet", verify
     for path in list_journals(directory):
@@ -128,9 +128,9 @@ def _verify_journal(path: Path) -> None:
 
 def _told(path: Path, look: Callable[[Path], None]) -> str:
     try:
-        look(path)
         if path.parent.name == "vectors":
             part_number(path)
+        look(path)
     except CheckpointDamagedError as error:
         return str(error)
     return ""
@@ -139,7 +139,11 @@ def _told(path: Path, look: Callable[[Path], None]) -> str:
 def _told_of_repeated(parts: list[Path]) -> list[str]:
     keys = np.concatenate([np.empty(0, np.int64), *(read_index_rows(path).names for path in parts)])
     count = len(repeated(keys))
-    return [f"{count:,} rows are of images with several: the next run keeps the newest"] if count else []
+    return (
+        [f"{count:,} rows share their images with others: the next run keeps the newest of each"]
+        if count
+        else []
+    )
 
 
 def _is_ours(path: Path) -> bool:
@@ -151,7 +155,10 @@ def _is_ours(path: Path) -> bool:
 
 def _model_version(directory: Path) -> str | None:
     """Return the model of a checkpoint, also where its description is lost; None if nothing tells."""
-    identity = read_identity(directory)
+    try:
+        identity = read_identity(directory)
+    except CheckpointDamagedError:
+        identity = None
     if identity is not None:
         return str(identity["model_version"])
     for part in part_files(directory):

@@ -6,7 +6,7 @@
     ├── vectors/part-000001.parquet …   what is done; replaced as a whole, never changed in place
     ├── failures.parquet                what failed, and why
     ├── _journal-000002 …               what will be the part of that number; none when no job runs
-    ├── _replaced-000000.parquet …      what a running job has replaced, until it ends
+    ├── _replaced-000000.parquet …      what the last job has replaced, until one after it ends
     ├── _checkpoint.json                format, model and dimension, compared on every opening
     ├── _job.json                       how many images the last job was asked for
     ├── _pace.json                      when the rate lets the next job's first call be sent
@@ -68,7 +68,14 @@ from semart_vectors._parts import (
     write_failures,
     write_part,
 )
-from semart_vectors._publishing import Publication, Unpublished, publish, replaced_name
+from semart_vectors._publishing import (
+    Publication,
+    Unpublished,
+    list_replaced,
+    publish,
+    replaced_name,
+    replaced_number,
+)
 from semart_vectors.errors import (
     CheckpointDamagedError,
     CheckpointDiskError,
@@ -179,7 +186,8 @@ class Checkpoint:
         self._own_parts_from = _NEVER
         self._next_replaced = 0
         self._failures_changed = False
-        self._is_open = False
+        self._is_open = self._came_to_its_end = False
+        self._replaced_before: list[Path] = []
         self._room_bytes = 0
         self._trouble: CheckpointError | None = None
         self._part_at_hand: PartAtHand | None = None
@@ -263,9 +271,18 @@ class Checkpoint:
                     self._journal.trim()  # on a full disk the part needs the room that was kept
                 self._drop_journal()
             self._publish_all()
-            with disk_errors(self.directory):
-                for path in self._replaced_files():
-                    path.unlink()
+            if self._came_to_its_end:
+                with disk_errors(self.directory):
+                    for path in self._replaced_before:
+                        path.unlink()
+
+    def come_to_its_end(self) -> None:
+        """Say that nothing is left to do: what runs before this one have replaced may go when this is closed.
+
+        Until then its contents may come up again: a run was stopped while it met renumbered files under their
+        new names, or it met a file that was just being copied.
+        """
+        self._came_to_its_end = True
 
     def done(self, image_file: str) -> Known | None:
         """Return what is known of an image that has its vector."""
@@ -334,7 +351,7 @@ class Checkpoint:
             return None
         path = self._part(found[0]) if found[0] >= 0 else self.directory / replaced_name(~found[0])
         if self._part_at_hand is None or self._part_at_hand.path != path:
-            self._part_at_hand = PartAtHand.read(path)
+            self._part_at_hand = PartAtHand(path)
         return self._part_at_hand.vector(content_sha256)
 
     def keep_room_for(self, records: int) -> None:
@@ -489,13 +506,13 @@ class Checkpoint:
     def _learn_parts(self, *, verify: bool = True) -> None:
         """Learn what the parts hold; with `verify`, every byte is compared, and mended where needed."""
         replaced, parts = self._replaced_files(), list_parts(self.directory)
+        self._replaced_before = replaced
         read = self._verified_rows if verify else read_index_rows
         with ThreadPoolExecutor(_VERIFIERS, thread_name_prefix="semart-vectors-verify") as pool:
             rows = list(pool.map(read, (*replaced, *parts)))
         for path, of_file in zip(replaced, rows, strict=False):  # a killed run's
-            number = int(path.stem.removeprefix("_replaced-"))
-            self._learn_contents(of_file.contents, ~number)
-            self._next_replaced = number + 1
+            self._learn_contents(of_file.contents, ~replaced_number(path))
+            self._next_replaced = replaced_number(path) + 1
         del rows[: len(replaced)]
         if parts:
             numbers = [part_number(path) for path in parts]
@@ -632,7 +649,7 @@ class Checkpoint:
         publication = self._begin_publication()
         try:
             replaced = publish(self.directory, self.model_version, publication)
-        except CheckpointError:
+        except BaseException:
             self._take_back(publication)
             raise
         self._commit(publication, replaced)
@@ -660,9 +677,13 @@ class Checkpoint:
         self._publishing = None
         try:
             replaced = publishing.result()
-        except CheckpointError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, what is under way is answered first
             self._take_back(publication)
-            self._trouble = error
+            self._trouble = (
+                error
+                if isinstance(error, CheckpointError)
+                else CheckpointError(f"no part can be written: {type(error).__name__}: {error}; run again")
+            )
         else:
             self._commit(publication, replaced)
 
@@ -685,9 +706,11 @@ class Checkpoint:
             )
         self._leaving, self._publication = Unpublished(), None
         with disk_errors(self.directory):
-            while self._leaving_journals:
-                self._leaving_journals[-1].unlink()
-                self._leaving_journals.pop()
+            while (
+                self._leaving_journals
+            ):  # the oldest first: a killed process leaves none that is behind a part
+                self._leaving_journals[0].unlink()
+                self._leaving_journals.pop(0)
 
     def _take_back(self, publication: Publication) -> None:
         """Let what could not be published wait for another attempt, which takes the same number.
@@ -704,6 +727,10 @@ class Checkpoint:
             self._stale.setdefault(part, set()).update(stale)
         self._failures_changed = self._failures_changed or publication.failures is not None
         self._next_part = publication.number
+        for path in self._replaced_files():  # what it had written stays, and is known
+            if replaced_number(path) >= publication.first_replaced:
+                self._learn_contents(read_index_rows(path).contents, ~replaced_number(path))
+                self._next_replaced = replaced_number(path) + 1
         self._leaving, self._publication = Unpublished(), None
         self._old_journals = self._leaving_journals + self._old_journals
         self._leaving_journals = []
@@ -712,7 +739,7 @@ class Checkpoint:
         return self._vectors / part_name(number)
 
     def _replaced_files(self) -> list[Path]:
-        return sorted(self.directory.glob("_replaced-*.parquet"))
+        return list_replaced(self.directory)
 
     def _to_record(self, entry: Done | Failed) -> Record:
         match entry:
@@ -793,7 +820,7 @@ def locked(directory: Path, *, wait_s: float = 0.5, to_write: bool = True) -> It
         lock.acquire()
     except filelock.Timeout:
         raise CheckpointInUseError(
-            f"another process is writing to the checkpoint {directory}; wait for it, or stop it"
+            f"another process is using the checkpoint {directory}; wait for it, or stop it"
         ) from None
     except OSError:
         if to_write:

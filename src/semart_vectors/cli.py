@@ -271,7 +271,7 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     if not report.total:
         _say(f"There is no image in {images_dir}: {', '.join(sorted(SUFFIXES))} count", err=True)
     if report.failed:
-        _tell_failures(checkpoint, report.failed)
+        _tell_failures(checkpoint, report.failed, image_files)
         sys.exit(SOME_FAILED)
 
 
@@ -413,10 +413,11 @@ def _told(report: JobReport) -> str:
     )
 
 
-def _tell_failures(checkpoint: Path, count: int) -> None:
+def _tell_failures(checkpoint: Path, count: int, asked_for: list[str] | None) -> None:
     from semart_vectors.checkpoint import read_failures
 
-    failures = read_failures(checkpoint)
+    names = None if asked_for is None else set(asked_for)
+    failures = [each for each in read_failures(checkpoint) if names is None or each.image_file in names]
     for failure in failures[:_NAMED]:
         _say(f"  {failure.image_file}: {failure.message}", err=True)
     _say(

@@ -273,14 +273,18 @@ class _Run:
                 except asyncio.CancelledError:
                     _logger.info("stopping: what is under way is answered and recorded first")
                     outcomes.stop()
-                    await self._collect(outcomes)
+                    try:
+                        await self._collect(outcomes)
+                    except CheckpointError:
+                        await self._take_the_rest(outcomes)
                     raise
-                except CheckpointError:  # try once more when all is in: there may be room again
+                except CheckpointError:
                     outcomes.stop()
-                    async for outcome in outcomes:
-                        self._take(outcome)
+                    await self._take_the_rest(outcomes)
                     raise
-                self._settle_doubtful()
+                if not self._recorder.in_trouble:
+                    self._settle_doubtful()
+                    self._checkpoint.come_to_its_end()
         finally:
             await self._recorder.finish()
             self._ended_at = monotonic()
@@ -420,6 +424,11 @@ class _Run:
             if clock() >= save_at or self._recorder.is_full:
                 await self._recorder.save_meanwhile()
                 save_at = clock() + SAVE_EVERY_S
+
+    async def _take_the_rest(self, outcomes: OutcomeStream[Outcome]) -> None:
+        """Take what is answered still, to be saved in the end: there may be room again."""
+        async for outcome in outcomes:
+            self._take(outcome)
 
     def _take(self, outcome: Outcome) -> None:
         """Settle an image, and the others of its content, by what the service answered."""

@@ -194,8 +194,10 @@ def _bits(image: ImageFile.ImageFile, data: bytes) -> int:
 
 
 def _within(size: tuple[int, int], side_px: int) -> tuple[int, int]:
-    """Return a size of the same shape with no longer side."""
-    longest = max(size)
+    """Return a size of the same shape with no longer side, if the other one is not too short then."""
+    longest, shortest = max(size), min(size)
+    if shortest >= MIN_SIDE_PX:
+        side_px = max(side_px, min(MAX_SIDE_PX, math.ceil(longest * MIN_SIDE_PX / shortest)))
     if longest <= side_px:
         return size
     return max(1, round(size[0] * side_px / longest)), max(1, round(size[1] * side_px / longest))
