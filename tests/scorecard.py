@@ -80,6 +80,8 @@ class Scorecard:
     """The figures of one run of the tests."""
 
     figures: dict[int, list[str]] = field(default_factory=dict)
+    failed: set[int] = field(default_factory=set)
+    """Rows that did not show what they must; the page keeps their figures until they do."""
 
     def record(self, row: int, figure: str) -> None:
         """Keep a figure of a row."""
@@ -90,7 +92,8 @@ class Scorecard:
         before = dict(self._before())
         lines = ["| # | fault or bad input | must show | found |", "|---|---|---|---|"]
         for number, row in ROWS.items():
-            found = "; ".join(self.figures.get(number, [before.get(number, "not measured")]))
+            is_new = number in self.figures and number not in self.failed
+            found = "; ".join(self.figures[number]) if is_new else before.get(number, "not measured")
             lines.append(f"| {number} | {row.fault} | {row.must_show} | {found} |")
         return "\n".join(lines)
 
@@ -154,13 +157,16 @@ def pytest_runtest_makereport(
     report = yield
     if report.skipped and isinstance(report.longrepr, tuple) and item.get_closest_marker("row"):
         item.config.stash[_SCORECARD].record(_row_of(item), report.longrepr[2].removeprefix("Skipped: "))
+    if report.failed and item.get_closest_marker("row"):
+        item.config.stash[_SCORECARD].failed.add(_row_of(item))
     del call
     return report
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Write the page after all of it was run and has passed."""
-    if session.config.getoption("--all-faults") and exitstatus == pytest.ExitCode.OK:
+    """Write the page after all of it was run."""
+    del exitstatus
+    if session.config.getoption("--all-faults"):
         session.config.stash[_SCORECARD].write()
 
 
