@@ -92,7 +92,7 @@ async def test_without_room_the_job_stops_and_keeps_what_it_paid_for(
                     assert await disk.do("mount -o remount,size=64m")
                     await _goes_on(site)
             else:
-                site = Site(folder, service, 300)
+                site = Site(folder, service, 200)
                 late += await _stops(site, per_s, ["prlimit", f"--fsize={size_kb << 10}"], rows_a_part=4096)
                 calls += len(service.calls)
                 await _goes_on(site)
