@@ -231,9 +231,7 @@ def verify_part(path: Path, model_version: str) -> IndexRows:
         CheckpointMismatchError: it holds vectors of another model.
         CheckpointDiskError: it cannot be read.
     """
-    with damage(path), _read_whole(path) as (part, is_whole):
-        if not all(is_whole):
-            raise ValueError(_told(is_whole))
+    with _verified(path) as part:
         _check_model(path, part, model_version)
         return _index_rows(part)
 
@@ -282,13 +280,19 @@ def verify_bytes(path: Path) -> None:
         CheckpointDamagedError: some are not what was written.
         CheckpointDiskError: it cannot be read.
     """
-    with damage(path), _read_whole(path) as (_, is_whole):
+    with _verified(path):
+        pass
+
+
+@contextmanager
+def _verified(path: Path) -> Iterator[Any]:
+    """Open a file of the checkpoint once every byte of it is known to be what was written."""
+    with damage(path), _read_whole(path) as (part, is_whole):
         if not all(is_whole):
-            raise ValueError(_told(is_whole))
-
-
-def _told(is_whole: list[bool]) -> str:
-    return f"{is_whole.count(False)} of {len(is_whole)} row groups are not what was written"
+            raise ValueError(
+                f"{is_whole.count(False)} of {len(is_whole)} row groups are not what was written"
+            )
+        yield part
 
 
 @contextmanager
@@ -466,9 +470,7 @@ def read_failures(directory: Path) -> list[Failed]:
     path = directory / "failures.parquet"
     if not path.exists():
         return []
-    with damage(path), _read_whole(path) as (table, is_whole):
-        if not all(is_whole):
-            raise ValueError(_told(is_whole))
+    with _verified(path) as table:
         return [Failed(**row) for row in table.read(use_threads=False).to_pylist()]
 
 

@@ -5,7 +5,7 @@
     DIR/
     ├── vectors/part-000001.parquet …   what is done; replaced as a whole, never changed in place
     ├── failures.parquet                what failed, and why
-    ├── _journal-000002 …               what will be the part of that number; none when no job runs
+    ├── _journal-000002 …               what arrived since the last part; none when no job runs
     ├── _replaced-000000.parquet …      what the last job has replaced, until one after it ends
     ├── _checkpoint.json                format, model and dimension, compared on every opening
     ├── _job.json                       how many images the last job was asked for
@@ -172,7 +172,9 @@ class Checkpoint:
         """Name a checkpoint; `open` reads or makes it."""
         self.directory = Path(directory)
         self.on_trouble: Callable[[], None] = lambda: None
-        """Called, by some thread, as soon as nothing more should be begun; `record` tells why."""
+        """Called, by some thread, as soon as nothing more should be begun."""
+        self.trouble: CheckpointError | None = None
+        """Why nothing more should be begun, though what was recorded is durable: the disk is full, say."""
         self.model_version = model_version
         self._names = Index(np.int64, np.int64, np.int32)  # to content key, fingerprint, number of the part
         self._contents = Index(np.int32)  # to the number of a part or, below 0, of a file of replaced rows
@@ -189,7 +191,6 @@ class Checkpoint:
         self._is_open = self._came_to_its_end = False
         self._replaced_before: list[Path] = []
         self._room_bytes = 0
-        self._trouble: CheckpointError | None = None
         self._part_at_hand: PartAtHand | None = None
         self._closing = ExitStack()
         self._publisher = ThreadPoolExecutor(1, thread_name_prefix="semart-vectors-publish")
@@ -360,11 +361,6 @@ class Checkpoint:
         if self._journal is not None:
             self._journal.keep_room(self._room_bytes)
 
-    @property
-    def trouble(self) -> CheckpointError | None:
-        """Why nothing more should be begun, though what was recorded is durable: the disk is full, say."""
-        return self._trouble
-
     def record(self, entries: Iterable[Done | Failed]) -> None:
         """Make outcomes durable, if there are any; each replaces what was recorded of its image before.
 
@@ -377,9 +373,9 @@ class Checkpoint:
             self._append(entries)
         if self._in_journal >= ROWS_A_PART:
             self._publish_meanwhile()
-        if self._journal is not None and self._journal.shortage is not None and self._trouble is None:
-            self._trouble = disk_error(self.directory, self._journal.shortage)
-        if self._trouble is not None:
+        if self._journal is not None and self._journal.shortage is not None and self.trouble is None:
+            self.trouble = disk_error(self.directory, self._journal.shortage)
+        if self.trouble is not None:
             self.on_trouble()
 
     def _append(self, entries: list[Done | Failed]) -> None:
@@ -635,7 +631,7 @@ class Checkpoint:
         try:
             journal = self._new_journal()
         except CheckpointDiskError as error:  # the old one has room for what is under way
-            self._trouble = error
+            self.trouble = error
             return
         self._drop_journal()
         self._journal = journal
@@ -679,7 +675,7 @@ class Checkpoint:
             replaced = publishing.result()
         except Exception as error:  # noqa: BLE001 - whatever it was, what is under way is answered first
             self._take_back(publication)
-            self._trouble = (
+            self.trouble = (
                 error
                 if isinstance(error, CheckpointError)
                 else CheckpointError(f"no part can be written: {type(error).__name__}: {error}; run again")

@@ -23,7 +23,7 @@ from semart_vectors._health import Call, Health
 from semart_vectors._pacing import Gate
 from semart_vectors._reading import Reader
 from semart_vectors._retry import RetryPolicy
-from semart_vectors._scarcity import free_descriptors
+from semart_vectors._scarcity import causes, free_descriptors
 from semart_vectors._service import (
     MODEL_VERSION,
     MODEL_VERSIONS,
@@ -594,9 +594,8 @@ def _failure(image: ImageSource | LoadedImage, error: ItemError) -> EmbeddingFai
 
 def _forget_frames(error: BaseException | None) -> None:
     """Let go of the stack that a failure came from: kept as a value, it would keep the image's bytes too."""
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
+    for each in causes(error):
+        each.__traceback__ = None
 
 
 def _load(image: ImageSource) -> LoadedImage:
