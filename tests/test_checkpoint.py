@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from threading import Event
@@ -573,3 +574,28 @@ def test_a_strangers_file_is_left_alone(tmp_path: Path, name: str) -> None:
         assert checkpoint.done("a.jpg") is not None
     assert read_status(tmp_path).done == 1
     assert (tmp_path / name).read_bytes() == b"of somebody else"
+
+
+def test_a_checkpoint_of_the_first_format_is_brought_up_to_date(tmp_path: Path) -> None:
+    """Its files had no seals and no column of repairs, its one journal ended with its last record."""
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done("a.jpg"), failed("x.jpg")])
+    killed = open_checkpoint(tmp_path).open()
+    killed.record([done("b.jpg")])
+    killed._closing.close()
+    (journal,) = tmp_path.glob("_journal-*")
+    (tmp_path / "_journal").write_bytes(journal.read_bytes().rstrip(b"\0"))
+    journal.unlink()
+    for path in (*(tmp_path / "vectors").iterdir(), tmp_path / "failures.parquet"):
+        table = pq.ParquetFile(path).read()
+        columns = [name for name in table.column_names if name != "repairs"]
+        pq.write_table(table.select(columns), path, write_page_checksum=True)
+    identity = {"format_version": 1, "model_version": MODEL, "dimension": 1024}
+    (tmp_path / "_checkpoint.json").write_text(json.dumps(identity))
+    with open_checkpoint(tmp_path) as checkpoint:
+        assert checkpoint.failure("x.jpg") == failed("x.jpg")
+    vectors = read(tmp_path)
+    assert set(vectors) == {"a.jpg", "b.jpg"}
+    np.testing.assert_array_equal(vectors["b.jpg"], vector_for(b"b.jpg"))
+    for path in (tmp_path / "vectors").iterdir():
+        verify_bytes(path)
