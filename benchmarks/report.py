@@ -173,6 +173,22 @@ def scale_rows(results: Results) -> list[Row]:
     ]
 
 
+def search_rows(results: Results) -> list[Row]:
+    """Tell of a search in a million vectors."""
+    time = Row("a search in 1,000,000 vectors, once they are opened", "< 2 s")
+    memory = Row("memory of its own that it takes, beside the mapped vectors", "< 1,500 MB")
+    million = results.get("search", {}).get(MILLION)
+    if not million:
+        return [time, memory]
+    return [
+        time._replace(
+            figure=f"{million['search_s']:.2f} s, {million['where_s']:.2f} s with a condition",
+            reached=max(million["search_s"], million["where_s"]) < 2,
+        ),
+        memory._replace(figure=f"{million['own_mb']:,.0f} MB", reached=million["own_mb"] < 1500),
+    ]
+
+
 def stall_row(results: Results) -> Row:
     """Tell how long others wait."""
     row = Row("largest stall of the loop: images on a slow disk, parts written meanwhile", "< 20 ms")
@@ -209,6 +225,7 @@ def what_counts(results: Results) -> str:
         *throughput_rows(results),
         *pacing_rows(results),
         *scale_rows(results),
+        *search_rows(results),
         stall_row(results),
         disk_row(results),
         import_row(results),
@@ -331,6 +348,27 @@ def scale_table(results: Results) -> str:
     return f"{shown}\n\n![Memory and time by the number of images](performance/scale.svg)"
 
 
+def search_table(results: Results) -> str:
+    """Return how long a search takes, and what it holds."""
+    sizes: Results = results.get("search", {})
+    if not sizes:
+        return UNKNOWN
+    return table(
+        (
+            *("vectors", "opened, s", "a search, ms", "to NumPy", "with a condition, ms"),
+            "memory of its own, MB",
+        ),
+        (
+            (
+                *(f"{int(count):,}", f"{size['open_s']:.2f}", f"{1000 * size['search_s']:.1f}"),
+                *(f"{size['to_numpy']:.2f} ×", f"{1000 * size['where_s']:.1f}"),
+                f"{size['own_mb']:,.0f}",
+            )
+            for count, size in sorted(sizes.items(), key=lambda item: int(item[0]))
+        ),
+    )
+
+
 def stall_table(results: Results) -> str:
     """Return how late a task of the same loop wakes."""
     phases: Cases = results.get("stall", [])
@@ -397,6 +435,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "transports": transports_table,
     "stall": stall_table,
     "scale": scale_table,
+    "search": search_table,
     "disk": disk_table,
     "imports": imports_table,
 }

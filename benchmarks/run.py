@@ -46,6 +46,12 @@ STEPS = {
         quick=("known", "--rates", "30", "--kinds", "sliding", "--seconds", "6"),
         full=("known", "auto", "changing"),
     ),
+    "search": Step(
+        600,
+        usual=("--vectors", "11206"),
+        quick=("--vectors", "11206", "--searches", "5"),
+        full=("--vectors", "11206", "1000000"),
+    ),
     "scale": Step(
         3000,
         usual=("--images", "10000", "100000"),
@@ -100,7 +106,7 @@ def main() -> int:
             failed.append(name)
             continue
         # Sizes that were not taken this time keep their figures.
-        results[name] = {**results.get(name, {}), **measured} if name == "scale" else measured
+        results[name] = {**results.get(name, {}), **measured} if name in {"search", "scale"} else measured
         results["machine"] = machine()
         if kept:
             report.RESULTS.write_text(json.dumps(results, indent=1) + "\n")

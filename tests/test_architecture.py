@@ -32,7 +32,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "images _service _parts _journal _notes metadata pictures",
         "_mending _publishing",
         "_transport semart merge checkpoint repairs",
-        "_aiohttp _search _recording check",
+        "_aiohttp _search _recording check gallery _query",
         "embedder job",
         "demo",
         "cli",
@@ -47,11 +47,12 @@ FOREIGN = {
     "anyio": "_transport emulator",
     "click": "cli demo emulator",
     "dotenv": "cli",
+    "duckdb": "gallery",
     "filelock": "checkpoint",
     "httpx": "_aiohttp _transport emulator",
-    "pandas": "demo merge metadata semart",
+    "pandas": "merge metadata semart",
     "PIL": "demo emulator images pictures repairs",
-    "pyarrow": "_parts merge metadata semart",
+    "pyarrow": "_parts gallery merge metadata semart",
     "simdjson": "_service",
     "starlette": "emulator",
     "tqdm": "cli progress",
@@ -122,7 +123,8 @@ def test_a_library_is_known_to_few(library: str) -> None:
 def test_dependencies_are_those_that_are_imported() -> None:
     """None is missing for who installs only us, and none is installed for nothing."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = [*project["dependencies"], *project["optional-dependencies"]["emulator"]]
+    extras = project["optional-dependencies"]
+    declared = [*project["dependencies"], *extras["emulator"], *extras["search"]]
     names = (re.split(r"[^\w-]", text)[0] for text in declared)
     imported = {name.split(".")[0] for path in FILES for name in imports_of(path)}
     foreign = imported - sys.stdlib_module_names - {"semart_vectors"}

@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from PIL import Image, ImageFont
+from PIL import Image, ImageChops, ImageFont
 
 from semart_vectors.errors import CheckpointDiskError
-from semart_vectors.pictures import Panel, SheetRow, _drawable, _opened, _shortened, contact_sheet
+from semart_vectors.pictures import Panel, SheetRow, _broken, _drawable, _opened, _shortened, contact_sheet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,3 +146,42 @@ def test_long_text_ends_with_an_ellipsis() -> None:
 def test_text_is_drawn_with_what_the_font_has(text: str, drawn: str) -> None:
     """No box for an unknown letter, and no second line, ever shows in a caption."""
     assert _drawable(text) == drawn
+
+
+def test_more_neighbours_than_six_go_on_below(tmp_path: Path) -> None:
+    """The sheet grows downwards, and each picture is there."""
+    near = [Panel(picture(tmp_path / f"{n}.png", (50, 50), (200, 9 * n, 30)), str(n)) for n in range(13)]
+    heights = []
+    for count in (1, 6, 7, 13):
+        contact_sheet([SheetRow(near[0], near[:count])], tmp_path / "s.png", title="T")
+        with Image.open(tmp_path / "s.png") as sheet:
+            heights.append(sheet.height)
+    assert heights[0] == heights[1] < heights[2] < heights[3]
+    with Image.open(tmp_path / "s.png") as sheet:
+        colours = {colour for _, colour in sheet.getcolors(1 << 20) or []}
+    assert {(200, 9 * n, 30) for n in range(13)} <= colours
+
+
+@pytest.mark.parametrize("words", ["ship", "a ship in a storm", "漢字", "x" * 400, "long words " * 60, ""])
+def test_words_are_set_within_their_panel(tmp_path: Path, words: str) -> None:
+    """As large as they fit, and cut where they never do: nothing is drawn beside the frame."""
+    sheets = []
+    for text in (words, ""):
+        contact_sheet([SheetRow(Panel(None, text, "in words"), [])], tmp_path / "s.png", title="T")
+        with Image.open(tmp_path / "s.png") as sheet:
+            sheets.append(sheet.copy())
+    changed = ImageChops.difference(*sheets).getbbox()
+    assert (changed is None) == (not words)
+    if changed is not None:
+        left, top, right, bottom = changed
+        assert 64 < left < right < 64 + 248
+        assert 196 < top < bottom < 196 + 248
+
+
+def test_words_are_broken_between_words() -> None:
+    """None is lost, and a line is no wider than it may be."""
+    font = ImageFont.load_default(20)
+    words = ["the", "raising", "of", "the", "cross", "in", "the", "midst", "of", "a", "storm"]
+    lines = _broken(words, font, 150)
+    assert " ".join(lines).split() == words
+    assert all(font.getlength(line) <= 150 for line in lines)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from semart_vectors.check import check_checkpoint
     from semart_vectors.embedder import AsyncVisionEmbedder
     from semart_vectors.errors import SemartVectorsError
+    from semart_vectors.gallery import Gallery, Match
     from semart_vectors.job import EmbeddingJob
     from semart_vectors.merge import merge_vectors
     from semart_vectors.records import Embedding, EmbeddingBatch, EmbeddingFailure, JobReport, MergeReport
@@ -32,8 +33,10 @@ __all__ = [
     "EmbeddingBatch",
     "EmbeddingFailure",
     "EmbeddingJob",
+    "Gallery",
     "ImageRepair",
     "JobReport",
+    "Match",
     "MergeReport",
     "RetryPolicy",
     "SemartVectorsError",
@@ -49,8 +52,10 @@ _HOME = {
     "EmbeddingBatch": "records",
     "EmbeddingFailure": "records",
     "EmbeddingJob": "job",
+    "Gallery": "gallery",
     "ImageRepair": "repairs",
     "JobReport": "records",
+    "Match": "gallery",
     "MergeReport": "records",
     "RetryPolicy": "_retry",
     "SemartVectorsError": "errors",

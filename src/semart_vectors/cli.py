@@ -22,10 +22,13 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from semart_vectors import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Mapping
 
     from _typeshed import DataclassInstance
 
+    from semart_vectors._query import Query
+    from semart_vectors.embedder import AsyncVisionEmbedder
+    from semart_vectors.gallery import Match
     from semart_vectors.records import JobReport
     from semart_vectors.repairs import ImageRepair
 
@@ -36,6 +39,8 @@ USAGE, SOME_FAILED, DAMAGED, DISK, INTERRUPTED = 2, 3, 6, 8, 130
 EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
     errors.ConfigurationError: USAGE,
     errors.MetadataError: USAGE,
+    errors.UnreadableImageError: USAGE,  # the query's, as is the next: in a job an image's failure is a value
+    errors.InvalidInputError: USAGE,
     errors.EndpointError: USAGE,
     errors.ServiceUnavailableError: 1,
     errors.OutOfResourcesError: DISK,
@@ -48,8 +53,9 @@ EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
 }
 
 _NAMED = 5
-_LEAST_RATE, _MOST_RATE = 0.001, 1_000_000
 """Names that a message gives of many."""
+
+_LEAST_RATE, _MOST_RATE = 0.001, 1_000_000
 
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -81,7 +87,7 @@ def _time_for(calls: int, requests_per_second: float | Literal["auto"]) -> str:
 class _Commands(click.Group):
     """The commands in the order a newcomer needs them, the emulator's own among them."""
 
-    _ORDER = ("demo", "clean", "embed", "status", "check", "merge", "emulator")
+    _ORDER = ("demo", "clean", "embed", "status", "check", "merge", "search", "emulator")
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
         """Name the commands."""
@@ -335,6 +341,47 @@ def merge(metadata: Path, checkpoint_dir: Path, output: Path, as_json: bool) -> 
             _say(f"{len(names):,} {what}: {_first_few(names)}", err=True)
 
 
+@cli.command()
+@click.argument("query")
+@click.option("--vectors", type=_FILE, required=True, help="The .parquet file that merge wrote.")
+@click.option("-k", type=click.IntRange(min=1), default=12, show_default=True, help="How many to find.")
+@click.option("--where", metavar="SQL", help="Only those whose columns meet this, as \"type = 'portrait'\".")
+@click.option("--images", type=_DIRECTORY, help="The folder of the images, for the sheet.")
+@click.option("--sheet", type=_FILE, help="Draw what was found as this PNG.")
+@_AS_JSON
+def search(  # noqa: PLR0917 - click passes them all by name
+    query: str,
+    vectors: Path,
+    k: int,
+    where: str | None,
+    images: Path | None,
+    sheet: Path | None,
+    as_json: bool,  # noqa: FBT001 - as above
+) -> None:
+    """Find the paintings that are nearest to QUERY.
+
+    It is an image file, or the name of one of the paintings, or else a text.
+    """
+    from semart_vectors._query import embed_query
+    from semart_vectors.gallery import Gallery
+
+    if sheet is not None and images is None:
+        raise click.UsageError("--sheet needs --images: the folder that the names are relative to")
+    gallery = Gallery.open(vectors)
+    wanted = _run(embed_query(query, gallery, _open_embedder))
+    matches = gallery.search(wanted.embedding, k=k, where=where, leave_out=wanted.leave_out)
+    if sheet is not None and images is not None:
+        _draw_found(wanted, matches, images, sheet)
+    if as_json:
+        _say(orjson.dumps([_as_found(match) for match in matches], default=str))
+        return
+    for match in matches:
+        told = [f"{match.score:.4f}", *_title_and_author(match.metadata), match.image_file]
+        _say("  ".join(text for text in told if text))
+    if not matches:
+        _say("Nothing was found", err=True)
+
+
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     log = logging.StreamHandler()
@@ -399,6 +446,53 @@ def _repair(max_side_px: int | None) -> ImageRepair:
     from semart_vectors.repairs import ImageRepair
 
     return ImageRepair() if max_side_px is None else ImageRepair(max_side_px=max_side_px)
+
+
+def _open_embedder(model_version: str) -> AsyncVisionEmbedder:
+    """Make one for a single call that somebody waits for: a service that is down is told at once."""
+    from semart_vectors._retry import RetryPolicy
+    from semart_vectors.embedder import AsyncVisionEmbedder
+
+    return AsyncVisionEmbedder.from_env(
+        _environment(), model_version=model_version, retry=RetryPolicy(outage_limit_s=0)
+    )
+
+
+def _as_found(match: Match) -> dict[str, Any]:
+    ours = {"image_file": match.image_file, "score": match.score}
+    return {**ours, **match.metadata, **ours}  # ours stand first, and win
+
+
+def _title_and_author(metadata: Mapping[str, Any]) -> list[str]:
+    return ["" if metadata.get(name) is None else str(metadata[name]) for name in ("title", "author")]
+
+
+def _draw_found(query: Query, matches: list[Match], images: Path, sheet: Path) -> None:
+    from semart_vectors.names import to_path
+    from semart_vectors.pictures import Panel, SheetRow, contact_sheet
+
+    def image(name: str) -> Path | None:
+        try:
+            return images / to_path(name)
+        except errors.UnreadableImageError:  # a name that leads out of the folder has no picture in it
+            return None
+
+    found = []
+    for match in matches:
+        title, author = _title_and_author(match.metadata)
+        found.append(Panel(image(match.image_file), title or match.image_file, author, match.score))
+    asked = {
+        "file": Panel(Path(query.text), Path(query.text).name, "the query, a picture"),
+        "painting": Panel(image(query.text), query.text, "the query, one of the paintings"),
+        "words": Panel(None, query.text, "the query, in words"),
+    }[query.kind]
+    contact_sheet(
+        [SheetRow(asked, found)],
+        sheet,
+        title="The nearest paintings",
+        explanation="On the left the query; beside it those whose vectors are nearest, "
+        "with the cosine of the angle between.",
+    )
 
 
 def _exit_code(error: errors.SemartVectorsError) -> int:

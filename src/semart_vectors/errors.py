@@ -14,7 +14,7 @@
     │   ├── EndpointError                    not this service, or not reachable as given
     │   ├── ServiceUnavailableError          it has been down for too long
     │   ├── OutOfResourcesError (OSError)    this machine lacks memory or file descriptors
-    │   └── ModelMismatchError               the service answers with another model
+    │   └── ModelMismatchError               vectors of another model than those asked for
     ├── CheckpointError                      the record of what is done cannot be used
     │   ├── CheckpointDamagedError           its bytes are not what was written
     │   ├── CheckpointMismatchError (ValueError)  it holds another model, dimension or format
@@ -90,7 +90,7 @@ class OutOfResourcesError(RunError, OSError):
 
 
 class ModelMismatchError(RunError):
-    """The service answered with another model than the one asked for; their vectors do not compare."""
+    """The service's answer, or a query, is of another model than asked for: vectors of two do not compare."""
 
 
 class CheckpointError(SemartVectorsError):

@@ -20,9 +20,14 @@ EXPLANATION = (
     "On the left a painting; beside it those whose vectors are nearest, with the cosine of the angle between."
 )
 
+_PLACES = 6
+"""Neighbours that stand side by side; more go on below."""
+
 # Sizes in pixels, all of them multiples of four.
 _MARGIN, _GAP, _QUERY, _CELL = 64, 28, 248, 208
 _HEADER, _CAPTION, _BETWEEN, _MAT = 132, 76, 36, 8
+_LINE = _CELL + _CAPTION + _BETWEEN
+_WORDS = (36, 30, 24, 20, 16)  # from the largest that words are set in
 
 _STAND_INS = {"\N{MULTIPLICATION SIGN}": "x", "\N{EN DASH}": "-", "\N{EM DASH}": "-"}
 _GROUND, _PAPER, _EMPTY, _HAIRLINE = "#f7f4ee", "#ffffff", "#e6e2da", "#d5d0c6"
@@ -33,10 +38,10 @@ _INK, _SOFT, _FAINT = "#2b2926", "#716c64", "#9d978d"
 class Panel:
     """One picture of a sheet with its caption."""
 
-    image: Path
-    """The image file; where it cannot be read, a grey cell says why."""
+    image: Path | None
+    """The image file; where it cannot be read, a grey cell says why. None where words stand for one."""
     title: str
-    """The first line of the caption, cut with an ellipsis where it is too long."""
+    """The first line of the caption, cut with an ellipsis where it is too long; or the words."""
     detail: str = ""
     """The second line, smaller: the artist, the type."""
     score: float | None = None
@@ -50,7 +55,7 @@ class SheetRow:
     query: Panel
     """Drawn first, larger and framed."""
     neighbours: Sequence[Panel]
-    """Drawn beside it in this order, nearest first."""
+    """Drawn beside it in this order, nearest first, in lines of six."""
 
 
 def contact_sheet(
@@ -59,7 +64,7 @@ def contact_sheet(
     """Draw queries with their neighbours as a PNG.
 
     Args:
-        rows: One line of pictures each; they may differ in length.
+        rows: As many as there are queries; they may differ in length.
         output: The final name of the PNG, which never holds half of it. What stands there is replaced.
         title: The headline.
         explanation: The line below it.
@@ -67,22 +72,29 @@ def contact_sheet(
     Raises:
         CheckpointDiskError: the disk refused to write.
     """
-    columns = max((len(row.neighbours) for row in rows), default=0)
+    columns = min(max((len(row.neighbours) for row in rows), default=0), _PLACES)
     width = max(2 * _MARGIN + _QUERY + columns * (_GAP + _CELL) + _GAP, 960)
-    step = _QUERY + _CAPTION + _BETWEEN
-    sheet = Image.new("RGB", (width, _MARGIN + _HEADER + len(rows) * step), _GROUND)
+    height = _MARGIN + _HEADER + sum(_depth(row) + _BETWEEN for row in rows)
+    sheet = Image.new("RGB", (width, height), _GROUND)
     draw = ImageDraw.Draw(sheet)
     _write(draw, (_MARGIN, _MARGIN - 12), title, 36, _INK, width=width - 2 * _MARGIN)
     _write(draw, (_MARGIN, _MARGIN + 40), explanation, 17, _SOFT, width=width - 2 * _MARGIN)
-    for number, row in enumerate(rows):
-        ground = _MARGIN + _HEADER + number * step + _QUERY
-        _hang(sheet, row.query, (_MARGIN, ground), _QUERY, framed=True)
-        rule = _MARGIN + _QUERY + _GAP
-        draw.line([(rule, ground - _QUERY), (rule, ground + _CAPTION - 20)], _HAIRLINE)
-        for place, panel in enumerate(row.neighbours):
-            _hang(sheet, panel, (rule + _GAP + place * (_CELL + _GAP), ground), _CELL)
+    top, rule = _MARGIN + _HEADER, _MARGIN + _QUERY + _GAP
+    for row in rows:
+        _hang(sheet, row.query, (_MARGIN, top + _QUERY), _QUERY, framed=True)
+        draw.line([(rule, top), (rule, top + _depth(row) - 20)], _HAIRLINE)
+        for number, panel in enumerate(row.neighbours):
+            line, place = divmod(number, _PLACES)
+            corner = rule + _GAP + place * (_CELL + _GAP), top + _QUERY + line * _LINE
+            _hang(sheet, panel, corner, _CELL)
+        top += _depth(row) + _BETWEEN
     with write_aside(Path(output)) as aside:
         sheet.save(aside, "PNG")
+
+
+def _depth(row: SheetRow) -> int:
+    """Return the height of a query with all of its neighbours, captions included."""
+    return _QUERY + _CAPTION + max(0, len(row.neighbours) - 1) // _PLACES * _LINE
 
 
 def _hang(
@@ -92,8 +104,13 @@ def _hang(
     draw = ImageDraw.Draw(sheet)
     left, ground = corner
     mat = _MAT if framed else 0
-    picture = _opened(panel.image, side - 2 * mat)
-    if isinstance(picture, str):
+    title = panel.title
+    picture = None if panel.image is None else _opened(panel.image, side - 2 * mat)
+    if picture is None:
+        draw.rectangle((left, ground - side, left + side - 1, ground - 1), _PAPER, _INK)
+        _set(draw, (left + side // 2, ground - side // 2), title, side - 6 * _MAT)
+        title = ""
+    elif isinstance(picture, str):
         draw.rectangle((left, ground - side, left + side - 1, ground - 1), _EMPTY, _HAIRLINE)
         _write(draw, (left + 12, ground - side // 2 - 8), picture, 14, _SOFT, width=side - 24)
     else:
@@ -101,7 +118,7 @@ def _hang(
         draw.rectangle((left, top, right - 1, ground - 1), _PAPER)
         sheet.paste(picture, (left + mat, top + mat))
         draw.rectangle((left, top, right - 1, ground - 1), outline=_INK if framed else _HAIRLINE)
-    _write(draw, (left, ground + 10), panel.title, 16 if framed else 15, _INK, width=side)
+    _write(draw, (left, ground + 10), title, 16 if framed else 15, _INK, width=side)
     _write(draw, (left, ground + 31), panel.detail, 13, _SOFT, width=side)
     if panel.score is not None:
         _write(draw, (left, ground + 50), f"{panel.score:.3f}", 12, _FAINT, width=side)
@@ -135,6 +152,34 @@ def _write(
     """Write one line of text, cut to a width in pixels."""
     font = ImageFont.load_default(size)
     draw.text(at, _shortened(_drawable(text), font, width), colour, font)
+
+
+def _set(draw: ImageDraw.ImageDraw, middle: tuple[int, int], text: str, side: int) -> None:
+    """Set words in the middle of a square, as large as they fit into it, and cut where they never do."""
+    words = _drawable(text).split()
+    for size in _WORDS:
+        font, step = ImageFont.load_default(size), size * 5 // 4
+        lines = _broken(words, font, side)
+        if len(lines) * step <= side and all(font.getlength(line) <= side for line in lines):
+            break
+    else:
+        kept = side // step
+        cut = [*lines[: kept - 1], " ".join(lines[kept - 1 :])]
+        lines = [_shortened(line, font, side) for line in cut]
+    x, top = middle[0], middle[1] - len(lines) * step / 2
+    for number, line in enumerate(lines):
+        draw.text((x, top + (number + 0.5) * step), line, _INK, font, anchor="mm")
+
+
+def _broken(words: list[str], font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+    """Break words into lines; a word that is wider alone has its own."""
+    lines: list[str] = []
+    for word in words:
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:

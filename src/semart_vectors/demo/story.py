@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
-import pandas as pd
 
 from semart_vectors.demo.sample import make_sample
 from semart_vectors.embedder import AsyncVisionEmbedder
 from semart_vectors.emulator import Emulator
 from semart_vectors.errors import ConfigurationError
+from semart_vectors.gallery import Gallery
 from semart_vectors.job import EmbeddingJob
 from semart_vectors.merge import merge_vectors
 from semart_vectors.metadata import write_metadata
@@ -21,7 +20,10 @@ from semart_vectors.pictures import Panel, SheetRow, contact_sheet
 from semart_vectors.semart import clean_semart
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    import pandas as pd
 
     from semart_vectors.records import JobReport
 
@@ -78,7 +80,7 @@ async def run_demo(directory: Path) -> None:
     _tell(f"{merged.rows} paintings with 1024 numbers each: {paintings}")
 
     _say("5. Draw some paintings with those whose vectors are nearest")
-    await asyncio.to_thread(_draw_neighbours, paintings, sample.images_dir, sheet)
+    await asyncio.to_thread(_draw_neighbours, table, paintings, sample.images_dir, sheet)
     _tell(f"look at {sheet}")
 
 
@@ -102,23 +104,20 @@ async def _run_halfway(job: EmbeddingJob, total: int) -> JobReport:
         return job.report
 
 
-def _draw_neighbours(paintings: Path, images_dir: Path, sheet: Path) -> None:
+def _draw_neighbours(table: pd.DataFrame, paintings: Path, images_dir: Path, sheet: Path) -> None:
     """Draw the first painting of each type beside its nearest neighbours by cosine."""
-    table = pd.read_parquet(paintings)
-    vectors = np.stack(table["vector"].to_list())
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    gallery = Gallery.open(paintings)
 
-    def panel(row: int, score: float | None = None) -> Panel:
-        painting = table.iloc[row]
+    def panel(image_file: str, painting: Mapping[Any, Any], score: float | None = None) -> Panel:
         detail = f"{painting['author']} · {painting['type']}"
-        return Panel(images_dir / painting["image_file"], painting["title"], detail, score)
+        return Panel(images_dir / image_file, painting["title"], detail, score)
 
     rows = []
-    for query in table.drop_duplicates("type").index:
-        scores = vectors @ vectors[query]
-        scores[query] = -np.inf
-        nearest = np.argsort(-scores, kind="stable")[:NEIGHBOURS]
-        rows.append(SheetRow(panel(query), [panel(row, float(scores[row])) for row in nearest]))
+    for query in table.drop_duplicates("type").to_dict("records"):
+        name = query["image_file"]
+        nearest = gallery.search(gallery.embedding(name), k=NEIGHBOURS, leave_out=name)
+        neighbours = [panel(each.image_file, each.metadata, each.score) for each in nearest]
+        rows.append(SheetRow(panel(name, query), neighbours))
     contact_sheet(rows, sheet, title="Paintings and their nearest neighbours")
 
 

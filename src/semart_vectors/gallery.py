@@ -1,0 +1,290 @@
+"""`Gallery`: paintings with their vectors, to be searched by picture, by words, or by one another."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from semart_vectors.errors import ConfigurationError, MetadataError, ModelMismatchError
+from semart_vectors.files import disk_errors
+from semart_vectors.names import to_text
+from semart_vectors.records import DIMENSION, Embedding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+_BLOCK_ROWS = 8192
+"""Vectors that are looked at together: 32 MB."""
+
+_ROWS_IN_MEMORY = 1 << 16
+"""256 MB of vectors; those of a larger gallery are mapped from a file that the system may page out."""
+
+_ROUNDING = np.float32(1e-4)
+"""No cosine of two vectors of 1024 numbers is further off in float32."""
+
+_TINY = np.finfo(np.float32).tiny
+
+_ROW = "semart_vectors.row"
+"""The column that tells a condition's rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A painting that was found."""
+
+    image_file: str
+    """Its name, as `semart_vectors.names` has it."""
+    score: float
+    """The cosine of the angle between its vector and the query's, from -1 to 1; 0 for one of length 0."""
+    metadata: dict[str, Any]
+    """Its other columns."""
+
+
+class Gallery:
+    """A merged file, opened to be searched: exact cosine over all of its vectors.
+
+    ::
+
+        gallery = Gallery.open("paintings.parquet")
+        for match in gallery.search(await embedder.embed_text("a ship in a storm"), k=12): ...
+
+    Memory holds the other columns and, up to 65,536 paintings, the vectors; those of more are unpacked to a
+    nameless temporary file, 4 kB each, that is gone with the gallery. Any number of threads may use it at a
+    time. It blocks: on an event loop, ask it by `asyncio.to_thread`.
+    """
+
+    def __init__(self, table: Any, vectors: NDArray[np.float32], model_version: str) -> None:
+        """Take what `open` read."""
+        self.model_version = model_version
+        """The model of all its vectors."""
+        self.vectors = vectors
+        """float32, shape (n, 1024), read-only, in the order of the file."""
+        self._table = table
+        self._lengths = _lengths(vectors)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Open a Parquet file that `merge_vectors` wrote.
+
+        Raises:
+            MetadataError: it is no such file, cannot be read, or holds vectors of no model or of two.
+            CheckpointDiskError: there is no room for the temporary file.
+        """
+        path = Path(path)
+        with _reading(path):
+            file = pq.ParquetFile(path, pre_buffer=False)
+        with file:
+            _check_columns(path, file.schema_arrow)
+            vectors = _room_for(file.metadata.num_rows)
+            with _reading(path):
+                table = file.read(
+                    [name for name in file.schema_arrow.names if name not in {"vector", "model_version"}]
+                )
+                model_version = _unpack(path, file, vectors)
+        vectors.setflags(write=False)
+        return cls(table, vectors, model_version)
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def image_files(self) -> list[str]:
+        """The names of its paintings, in the order of the file."""
+        names: list[str] = self._table["image_file"].to_pylist()
+        return names
+
+    def embedding(self, image_file: str) -> Embedding:
+        """Return the vector of a painting in the gallery, to search with.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        row = self._row_of(image_file)
+        if row < 0:
+            raise KeyError(image_file)
+        return Embedding(image_file, self.vectors[row], self.model_version, attempts=0)
+
+    def search(
+        self, query: Embedding, *, k: int = 12, where: str | None = None, leave_out: str | None = None
+    ) -> list[Match]:
+        """Find the paintings whose vectors are nearest to the query's.
+
+        Args:
+            query: What `embed_image`, `embed_text` or `embedding` returned.
+            k: How many to find; fewer where there are not so many.
+            where: A condition on the other columns, in SQL as DuckDB has it, such as
+                ``type = 'portrait' AND timeframe IN ('1601-1650', '1651-1700')``; it needs the extra
+                ``[search]``. It can reach nothing but these columns.
+            leave_out: The name of a painting that is not wanted, such as the query itself.
+
+        Returns:
+            The nearest, best first; of two equally near the one that stands first in the file.
+
+        Raises:
+            ModelMismatchError: the query's vector is of another model.
+            ConfigurationError: the condition cannot be understood, or `k` is below 1.
+        """
+        if query.model_version != self.model_version:
+            raise ModelMismatchError(
+                f"the query's vector is of model {query.model_version}, the gallery's are of "
+                f"{self.model_version}: vectors of two models do not compare"
+            )
+        if k < 1:
+            raise ConfigurationError(f"k must be at least 1, not {k}")
+        direction = query.vector.astype(np.float64)
+        direction /= max(np.linalg.norm(direction), _TINY)
+        rows = None if where is None else self._rows_where(where)
+        # One more, for that which is left out.
+        places = _nearly_best(self._rough_scores(direction, rows), k + 1)
+        near = places if rows is None else rows[places]
+        if leave_out is not None:
+            near = near[near != self._row_of(leave_out)]
+        scores = self._exact_scores(direction, near)
+        best = np.argsort(-scores, kind="stable")[:k]
+        return [self._match(row, score) for row, score in zip(near[best].tolist(), scores[best], strict=True)]
+
+    def _match(self, row: int, score: np.float64) -> Match:
+        # The slice comes first: `take` copies whole columns to pick from them.
+        (metadata,) = self._table.slice(row, 1).to_pylist()
+        return Match(metadata.pop("image_file"), float(score), metadata)
+
+    def _row_of(self, image_file: str) -> int:
+        """Return the row of a painting, or -1."""
+        row: int = pc.index(self._table["image_file"], to_text(image_file)).as_py()
+        return row
+
+    def _rough_scores(
+        self, direction: NDArray[np.float64], rows: NDArray[np.int64] | None
+    ) -> NDArray[np.float32]:
+        """Return the cosine of each of the rows, or of all, as quickly as float32 can be multiplied."""
+        unit = direction.astype(np.float32)
+        lengths = self._lengths if rows is None else self._lengths[rows]
+        scores = np.empty(len(lengths), np.float32)
+        for start in range(0, len(scores), _BLOCK_ROWS):
+            these = slice(start, start + _BLOCK_ROWS)
+            np.matmul(self.vectors[these if rows is None else rows[these]], unit, out=scores[these])
+        scores /= lengths
+        return scores
+
+    def _exact_scores(self, direction: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the cosine of each of the rows in float64: the same for equal vectors, wherever they are."""
+        scores = np.empty(len(rows))
+        for start in range(0, len(rows), _BLOCK_ROWS):
+            block = self.vectors[rows[start : start + _BLOCK_ROWS]].astype(np.float64)
+            lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
+            scores[start : start + len(block)] = np.einsum("ij,j->i", block, direction) / np.maximum(
+                lengths, _TINY
+            )
+        return np.clip(scores, -1, 1)
+
+    def _rows_where(self, condition: str) -> NDArray[np.int64]:
+        try:
+            import duckdb  # noqa: PLC0415 - an extra, and not cheap: for those who ask for it
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                "a condition needs DuckDB, which is not installed: pip install 'semart-vectors[search]'"
+            ) from error
+        numbered = self._table.append_column(_ROW, pa.array(np.arange(len(self))))
+        # A condition may come from a stranger: no file, no network, and no variable of ours.
+        closed = {"enable_external_access": False, "python_enable_replacements": False}
+        with duckdb.connect(config={**closed}) as database:
+            try:
+                chosen = database.from_arrow(numbered).filter(condition).project(f'"{_ROW}"')
+                rows: NDArray[np.int64] = chosen.fetchnumpy()[_ROW]
+            except duckdb.Error as error:
+                reason = str(error).partition("\n")[0]
+                columns = ", ".join(self._table.column_names)
+                raise ConfigurationError(
+                    f"the condition {condition!r} cannot be used: {reason}; the columns are {columns}"
+                ) from error
+        return np.sort(rows)
+
+
+def _nearly_best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Return, in their order, the places of all scores that may be among the k highest."""
+    if k >= len(scores):
+        return np.arange(len(scores))
+    least = np.partition(scores, len(scores) - k)[len(scores) - k]
+    return np.flatnonzero(scores >= least - 2 * _ROUNDING)
+
+
+def _lengths(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the length of each vector, and next to nothing for one of length 0: its cosine becomes 0."""
+    lengths = np.empty(len(vectors), np.float32)
+    for start in range(0, len(vectors), _BLOCK_ROWS):
+        block = vectors[start : start + _BLOCK_ROWS]
+        lengths[start : start + len(block)] = np.sqrt(np.einsum("ij,ij->i", block, block))
+    return np.maximum(lengths, _TINY)
+
+
+def _room_for(rows: int) -> NDArray[np.float32]:
+    if rows <= _ROWS_IN_MEMORY:
+        return np.empty((rows, DIMENSION), np.float32)
+    folder = Path(tempfile.gettempdir())
+    with disk_errors(folder), tempfile.TemporaryFile(dir=folder) as file:
+        # A full disk is an error here, and the end of the process where a mapped page is written.
+        size = rows * DIMENSION * 4
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
+        return np.asarray(np.memmap(file, np.float32, "r+", shape=(rows, DIMENSION)))
+
+
+def _unpack(path: Path, file: Any, vectors: NDArray[np.float32]) -> str:
+    """Read all vectors of a file, and return their model."""
+    models: set[str] = set()
+    start = 0
+    for batch in file.iter_batches(_BLOCK_ROWS, columns=["vector", "model_version"]):
+        lists = batch.column("vector")
+        numbers = lists.flatten()
+        if lists.null_count or numbers.null_count:
+            raise MetadataError(f"{path}: a vector is missing in it")
+        if not pc.all(pc.equal(pc.list_value_length(lists), DIMENSION)).as_py():
+            raise MetadataError(f"{path}: a vector in it is not of {DIMENSION} numbers")
+        block = vectors[start : start + len(lists)]
+        block[:] = numbers.to_numpy().reshape(-1, DIMENSION)
+        if not np.isfinite(block).all():
+            raise MetadataError(f"{path}: a vector in it holds what is no finite number")
+        models.update(batch.column("model_version").unique().to_pylist())
+        start += len(lists)
+    if len(models) != 1:
+        found = " and ".join(sorted(map(str, models))) or "none"
+        raise MetadataError(f"{path} must hold vectors of one model, not of {found}")
+    return models.pop()
+
+
+def _check_columns(path: Path, schema: Any) -> None:
+    """Take what `merge_vectors` wrote, and what another program has rewritten of it."""
+    missing = [name for name in ("image_file", "vector", "model_version") if name not in schema.names]
+    if missing:
+        raise MetadataError(
+            f"{path} has no column {' and '.join(missing)}: search in what `semart-vectors merge` wrote"
+        )
+    types = pa.types
+    name, vector = schema.field("image_file").type, schema.field("vector").type
+    if not (types.is_string(name) or types.is_large_string(name)):
+        raise MetadataError(f"{path}: image_file is {name}, not text")
+    lists = types.is_list(vector) or types.is_large_list(vector) or types.is_fixed_size_list(vector)
+    if not (lists and types.is_floating(vector.value_type)):
+        raise MetadataError(f"{path}: vector is {vector}, not {DIMENSION} numbers")
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise MetadataError(f"cannot read {path} as Parquet that `merge` wrote: {reason}") from error
