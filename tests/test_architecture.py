@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tomllib
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,8 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "_mending _publishing",
         "_transport semart merge checkpoint repairs",
         "_aiohttp _search _recording check gallery _query",
-        "embedder job",
+        "embedder job _map_page",
+        "map",
         "demo",
         "cli",
         "__main__",
@@ -45,22 +47,25 @@ FOREIGN = {
     "aiohttp": "_aiohttp",
     "anyascii": "semart",
     "anyio": "_transport emulator",
+    "bokeh": "_map_page",
     "click": "cli demo emulator",
     "dotenv": "cli",
     "duckdb": "gallery",
     "filelock": "checkpoint",
     "httpx": "_aiohttp _transport emulator",
     "pandas": "merge metadata semart",
-    "PIL": "demo emulator images pictures repairs",
+    "PIL": "_map_page demo emulator images map pictures repairs",
     "pyarrow": "_parts gallery merge metadata semart",
     "simdjson": "_service",
+    "sklearn": "map",
     "starlette": "emulator",
+    "threadpoolctl": "map",
     "tqdm": "cli progress",
     "uvicorn": "emulator",
 }
 """Libraries that are known to few: each is met at one seam, and its errors are translated there."""
 
-NAME_OF = {"pillow": "PIL", "pysimdjson": "simdjson", "python-dotenv": "dotenv"}
+NAME_OF = {"pillow": "PIL", "pysimdjson": "simdjson", "python-dotenv": "dotenv", "scikit-learn": "sklearn"}
 """Where a distribution is imported under another name."""
 
 
@@ -124,7 +129,8 @@ def test_dependencies_are_those_that_are_imported() -> None:
     """None is missing for who installs only us, and none is installed for nothing."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    declared = [*project["dependencies"], *extras["emulator"], *extras["search"]]
+    wanted = (extras[name] for name in ("emulator", "map", "search"))
+    declared = [*project["dependencies"], *chain.from_iterable(wanted)]
     names = (re.split(r"[^\w-]", text)[0] for text in declared)
     imported = {name.split(".")[0] for path in FILES for name in imports_of(path)}
     foreign = imported - sys.stdlib_module_names - {"semart_vectors"}

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageChops, ImageFont
 
 from semart_vectors.errors import CheckpointDiskError
-from semart_vectors.pictures import Panel, SheetRow, _broken, _drawable, _opened, _shortened, contact_sheet
+from semart_vectors.pictures import Panel, SheetRow, _broken, _drawable, _shortened, contact_sheet, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ def test_cell_says_why_there_is_no_picture(tmp_path: Path, content: bytes | None
     path = tmp_path / "image.jpg"
     if content is not None:
         path.write_bytes(content)
-    assert _opened(path, 100) == reason
+    assert opened(path, 100) == reason
     contact_sheet([SheetRow(Panel(path, "?"), [Panel(path, "?", score=-0.1)])], tmp_path / "s.png", title="T")
 
 
@@ -73,13 +73,13 @@ def test_torn_image_is_not_drawn(tmp_path: Path) -> None:
     path = tmp_path / "image.jpg"
     Image.effect_noise((300, 300), 80).save(path)
     path.write_bytes(path.read_bytes()[:2000])
-    assert _opened(path, 100) == "not a readable image"
+    assert opened(path, 100) == "not a readable image"
 
 
 def test_image_beyond_bounds_is_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An image that would fill the memory is named as such."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    assert _opened(picture(tmp_path / "big.png", (50, 50)), 100) == "too large to draw"
+    assert opened(picture(tmp_path / "big.png", (50, 50)), 100) == "too large to draw"
 
 
 def test_picture_without_permission_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +89,7 @@ def test_picture_without_permission_says_so(tmp_path: Path, monkeypatch: pytest.
         raise PermissionError
 
     monkeypatch.setattr(Image, "open", refuse)
-    assert _opened(tmp_path / "image.jpg", 100) == "not allowed to read"
+    assert opened(tmp_path / "image.jpg", 100) == "not allowed to read"
 
 
 @pytest.mark.parametrize(("size", "fitted"), [((60, 30), (100, 50)), ((300, 600), (50, 100))])
@@ -97,7 +97,7 @@ def test_picture_keeps_its_proportions(
     tmp_path: Path, size: tuple[int, int], fitted: tuple[int, int]
 ) -> None:
     """Each picture fills its cell in one direction and is never stretched."""
-    drawn = _opened(picture(tmp_path / "a.png", size), 100)
+    drawn = opened(picture(tmp_path / "a.png", size), 100)
     assert isinstance(drawn, Image.Image)
     assert drawn.size == fitted
 
@@ -107,7 +107,7 @@ def test_picture_is_turned_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (60, 30)).save(tmp_path / "a.jpg", exif=exif)
-    drawn = _opened(tmp_path / "a.jpg", 100)
+    drawn = opened(tmp_path / "a.jpg", 100)
     assert isinstance(drawn, Image.Image)
     assert drawn.size == (50, 100)
 
@@ -117,7 +117,7 @@ def test_pictures_of_every_mode_are_drawn(tmp_path: Path, mode: str) -> None:
     """Grey, indexed, transparent and printing colours all end on white paper as RGB."""
     path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
     Image.new(mode, (30, 30)).save(path)
-    drawn = _opened(path, 60)
+    drawn = opened(path, 60)
     assert isinstance(drawn, Image.Image)
     assert drawn.mode == "RGB"
     if mode == "RGBA":

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 import click
 import dotenv
 import orjson
+from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from semart_vectors import errors
@@ -87,7 +88,7 @@ def _time_for(calls: int, requests_per_second: float | Literal["auto"]) -> str:
 class _Commands(click.Group):
     """The commands in the order a newcomer needs them, the emulator's own among them."""
 
-    _ORDER = ("demo", "clean", "embed", "status", "check", "merge", "search", "emulator")
+    _ORDER = ("demo", "clean", "embed", "status", "check", "merge", "search", "map", "emulator")
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
         """Name the commands."""
@@ -341,6 +342,45 @@ def merge(metadata: Path, checkpoint_dir: Path, output: Path, as_json: bool) -> 
             _say(f"{len(names):,} {what}: {_first_few(names)}", err=True)
 
 
+@cli.command("map")
+@click.argument("paintings", type=_FILE)
+@click.option(
+    "--images", "images_dir", type=_DIRECTORY, required=True, help="The folder that holds their images."
+)
+@click.option(
+    "-o", "--output", type=_FILE, required=True, help="An .html page to click through, or a .png sheet."
+)
+@click.option(
+    "--colour-by",
+    metavar="COLUMN",
+    help="What colours the dots of a page; type, school or timeframe unless given.",
+)
+@click.option("--title", default="A map of the collection", show_default=True, help="The headline.")
+def map_command(paintings: Path, images_dir: Path, output: Path, colour_by: str | None, title: str) -> None:
+    """Draw the whole collection so that near paintings stand together."""
+    try:
+        from semart_vectors.map import draw_map, spread
+    except ModuleNotFoundError as error:
+        raise _missing_extra(error, "map") from error
+    from semart_vectors.gallery import Gallery
+
+    gallery = Gallery.open(paintings)
+    drawn = len(spread(len(gallery)))
+    _say(f"Placing {drawn:,} paintings", err=True)
+    with tqdm(total=drawn, unit="img", desc="pictures", disable=None) as bar:
+        report = draw_map(
+            gallery, images_dir, output, colour_by=colour_by, title=title, on_picture=bar.update
+        )
+    of = "" if report.paintings == report.total else f" of {report.total:,}, taken evenly,"
+    _say(f"{report.paintings:,} paintings{of} drawn on {output}")
+    if report.without_picture:
+        _say(
+            f"{len(report.without_picture):,} have no readable picture in {images_dir} and are grey: "
+            f"{_first_few(report.without_picture)}",
+            err=True,
+        )
+
+
 @cli.command()
 @click.argument("query")
 @click.option("--vectors", type=_FILE, required=True, help="The .parquet file that merge wrote.")
@@ -552,8 +592,8 @@ def _say(message: str | bytes, *, err: bool = False) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if err else sys.stdout).fileno())
 
 
-def _missing_extra(error: ModuleNotFoundError) -> click.ClickException:
-    missing = click.UsageError(f"{error.name} is not installed: pip install 'semart-vectors[emulator]'")
+def _missing_extra(error: ModuleNotFoundError, extra: str = "emulator") -> click.ClickException:
+    missing = click.UsageError(f"{error.name} is not installed: pip install 'semart-vectors[{extra}]'")
     missing.ctx = None
     return missing
 

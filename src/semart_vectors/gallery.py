@@ -104,6 +104,11 @@ class Gallery:
         names: list[str] = self._table["image_file"].to_pylist()
         return names
 
+    def columns(self) -> dict[str, list[Any]]:
+        """Return what is known of all paintings but their vectors, by column, in the order of the file."""
+        found: dict[str, list[Any]] = self._table.to_pydict()
+        return found
+
     def embedding(self, image_file: str) -> Embedding:
         """Return the vector of a painting in the gallery, to search with.
 

@@ -30,8 +30,8 @@ _LINE = _CELL + _CAPTION + _BETWEEN
 _WORDS = (36, 30, 24, 20, 16)  # from the largest that words are set in
 
 _STAND_INS = {"\N{MULTIPLICATION SIGN}": "x", "\N{EN DASH}": "-", "\N{EM DASH}": "-"}
-_GROUND, _PAPER, _EMPTY, _HAIRLINE = "#f7f4ee", "#ffffff", "#e6e2da", "#d5d0c6"
-_INK, _SOFT, _FAINT = "#2b2926", "#716c64", "#9d978d"
+GROUND, PAPER, EMPTY, HAIRLINE = "#f7f4ee", "#ffffff", "#e6e2da", "#d5d0c6"
+INK, SOFT, FAINT = "#2b2926", "#716c64", "#9d978d"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +75,14 @@ def contact_sheet(
     columns = min(max((len(row.neighbours) for row in rows), default=0), _PLACES)
     width = max(2 * _MARGIN + _QUERY + columns * (_GAP + _CELL) + _GAP, 960)
     height = _MARGIN + _HEADER + sum(_depth(row) + _BETWEEN for row in rows)
-    sheet = Image.new("RGB", (width, height), _GROUND)
+    sheet = Image.new("RGB", (width, height), GROUND)
     draw = ImageDraw.Draw(sheet)
-    _write(draw, (_MARGIN, _MARGIN - 12), title, 36, _INK, width=width - 2 * _MARGIN)
-    _write(draw, (_MARGIN, _MARGIN + 40), explanation, 17, _SOFT, width=width - 2 * _MARGIN)
+    write_line(draw, (_MARGIN, _MARGIN - 12), title, 36, INK, width=width - 2 * _MARGIN)
+    write_line(draw, (_MARGIN, _MARGIN + 40), explanation, 17, SOFT, width=width - 2 * _MARGIN)
     top, rule = _MARGIN + _HEADER, _MARGIN + _QUERY + _GAP
     for row in rows:
         _hang(sheet, row.query, (_MARGIN, top + _QUERY), _QUERY, framed=True)
-        draw.line([(rule, top), (rule, top + _depth(row) - 20)], _HAIRLINE)
+        draw.line([(rule, top), (rule, top + _depth(row) - 20)], HAIRLINE)
         for number, panel in enumerate(row.neighbours):
             line, place = divmod(number, _PLACES)
             corner = rule + _GAP + place * (_CELL + _GAP), top + _QUERY + line * _LINE
@@ -105,26 +105,26 @@ def _hang(
     left, ground = corner
     mat = _MAT if framed else 0
     title = panel.title
-    picture = None if panel.image is None else _opened(panel.image, side - 2 * mat)
+    picture = None if panel.image is None else opened(panel.image, side - 2 * mat)
     if picture is None:
-        draw.rectangle((left, ground - side, left + side - 1, ground - 1), _PAPER, _INK)
+        draw.rectangle((left, ground - side, left + side - 1, ground - 1), PAPER, INK)
         _set(draw, (left + side // 2, ground - side // 2), title, side - 6 * _MAT)
         title = ""
     elif isinstance(picture, str):
-        draw.rectangle((left, ground - side, left + side - 1, ground - 1), _EMPTY, _HAIRLINE)
-        _write(draw, (left + 12, ground - side // 2 - 8), picture, 14, _SOFT, width=side - 24)
+        draw.rectangle((left, ground - side, left + side - 1, ground - 1), EMPTY, HAIRLINE)
+        write_line(draw, (left + 12, ground - side // 2 - 8), picture, 14, SOFT, width=side - 24)
     else:
         right, top = left + picture.width + 2 * mat, ground - picture.height - 2 * mat
-        draw.rectangle((left, top, right - 1, ground - 1), _PAPER)
+        draw.rectangle((left, top, right - 1, ground - 1), PAPER)
         sheet.paste(picture, (left + mat, top + mat))
-        draw.rectangle((left, top, right - 1, ground - 1), outline=_INK if framed else _HAIRLINE)
-    _write(draw, (left, ground + 10), title, 16 if framed else 15, _INK, width=side)
-    _write(draw, (left, ground + 31), panel.detail, 13, _SOFT, width=side)
+        draw.rectangle((left, top, right - 1, ground - 1), outline=INK if framed else HAIRLINE)
+    write_line(draw, (left, ground + 10), title, 16 if framed else 15, INK, width=side)
+    write_line(draw, (left, ground + 31), panel.detail, 13, SOFT, width=side)
     if panel.score is not None:
-        _write(draw, (left, ground + 50), f"{panel.score:.3f}", 12, _FAINT, width=side)
+        write_line(draw, (left, ground + 50), f"{panel.score:.3f}", 12, FAINT, width=side)
 
 
-def _opened(path: Path, side: int) -> Image.Image | str:
+def opened(path: Path, side: int) -> Image.Image | str:
     """Return a picture that fits into a square, upright and on white, or the reason why there is none."""
     try:
         with Image.open(path) as image:
@@ -142,11 +142,11 @@ def _opened(path: Path, side: int) -> Image.Image | str:
     except (OSError, ValueError, SyntaxError, EOFError):
         return "not a readable image"
     if clear:
-        return Image.alpha_composite(Image.new("RGBA", picture.size, _PAPER), picture).convert("RGB")
+        return Image.alpha_composite(Image.new("RGBA", picture.size, PAPER), picture).convert("RGB")
     return picture
 
 
-def _write(
+def write_line(
     draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, size: int, colour: str, *, width: int
 ) -> None:
     """Write one line of text, cut to a width in pixels."""
@@ -168,7 +168,7 @@ def _set(draw: ImageDraw.ImageDraw, middle: tuple[int, int], text: str, side: in
         lines = [_shortened(line, font, side) for line in cut]
     x, top = middle[0], middle[1] - len(lines) * step / 2
     for number, line in enumerate(lines):
-        draw.text((x, top + (number + 0.5) * step), line, _INK, font, anchor="mm")
+        draw.text((x, top + (number + 0.5) * step), line, INK, font, anchor="mm")
 
 
 def _broken(words: list[str], font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
