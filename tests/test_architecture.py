@@ -31,10 +31,10 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "errors emulator _pace _adaptive _health _scarcity _threads _seal",
         "records files progress names _index _retry _pacing _breaker _window _reading _deadlines",
         "images _service _parts _journal _notes metadata pictures",
-        "_mending _publishing",
-        "_transport semart merge checkpoint repairs",
+        "_mending _publishing _paintings",
+        "_transport semart merge checkpoint repairs export",
         "_aiohttp _search _recording check gallery _query",
-        "embedder job _map_page",
+        "embedder job _map_page postgres",
         "map",
         "demo",
         "cli",
@@ -55,7 +55,8 @@ FOREIGN = {
     "httpx": "_aiohttp _transport emulator",
     "pandas": "merge metadata semart",
     "PIL": "_map_page demo emulator images map pictures repairs",
-    "pyarrow": "_parts gallery merge metadata semart",
+    "psycopg": "postgres",
+    "pyarrow": "_paintings _parts gallery merge metadata postgres semart",
     "simdjson": "_service",
     "sklearn": "map",
     "starlette": "emulator",
@@ -129,7 +130,7 @@ def test_dependencies_are_those_that_are_imported() -> None:
     """None is missing for who installs only us, and none is installed for nothing."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = (extras[name] for name in ("emulator", "map", "search"))
+    wanted = (extras[name] for name in ("emulator", "map", "pgvector", "search"))
     declared = [*project["dependencies"], *chain.from_iterable(wanted)]
     names = (re.split(r"[^\w-]", text)[0] for text in declared)
     imported = {name.split(".")[0] for path in FILES for name in imports_of(path)}

@@ -65,7 +65,12 @@ _HOME = {
 }
 
 
-_MODULES = frozenset({"errors", "images", "metadata", "names", "pictures", "records", *_HOME.values()})
+_MODULES = frozenset(
+    {
+        *("errors", "export", "images", "metadata", "names", "pictures", "postgres", "records"),
+        *_HOME.values(),
+    }
+)
 
 
 def __getattr__(name: str) -> object:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-USAGE, SOME_FAILED, DAMAGED, DISK, INTERRUPTED = 2, 3, 6, 8, 130
+USAGE, SOME_FAILED, DAMAGED, DISK, DATABASE, INTERRUPTED = 2, 3, 6, 8, 9, 130
 
 EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
     errors.ConfigurationError: USAGE,
@@ -50,6 +50,7 @@ EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
     errors.ModelMismatchError: DAMAGED,
     errors.CheckpointInUseError: 7,
     errors.CheckpointDiskError: DISK,
+    errors.DatabaseError: DATABASE,
     errors.CheckpointError: DAMAGED,  # after the kinds of it above
 }
 
@@ -88,7 +89,19 @@ def _time_for(calls: int, requests_per_second: float | Literal["auto"]) -> str:
 class _Commands(click.Group):
     """The commands in the order a newcomer needs them, the emulator's own among them."""
 
-    _ORDER = ("demo", "clean", "embed", "status", "check", "merge", "search", "map", "emulator")
+    _ORDER = (
+        "demo",
+        "clean",
+        "embed",
+        "status",
+        "check",
+        "merge",
+        "search",
+        "map",
+        "load",
+        "export",
+        "emulator",
+    )
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
         """Name the commands."""
@@ -422,6 +435,56 @@ def search(  # noqa: PLR0917 - click passes them all by name
         _say("Nothing was found", err=True)
 
 
+@cli.command()
+@click.argument("paintings", type=_FILE)
+@click.option(
+    "--postgres",
+    metavar="URL",
+    required=True,
+    help="postgresql://user@host/database; PGPASSWORD or ~/.pgpass keeps its password out of sight.",
+)
+@click.option("--table", default="paintings", show_default=True, help="NAME or SCHEMA.NAME.")
+@click.option(
+    "--index", type=click.Choice(["hnsw", "ivfflat"]), help="Find neighbours without a look at all rows."
+)
+@click.option("--half", is_flag=True, help="Keep 16 bits of each number.")
+@click.option("--replace", is_flag=True, help="Drop the table first, with what it holds.")
+@_AS_JSON
+def load(  # noqa: PLR0917 - click passes them all by name
+    paintings: Path,
+    postgres: str,
+    table: str,
+    index: Literal["hnsw", "ivfflat"] | None,
+    half: bool,  # noqa: FBT001 - as above
+    replace: bool,  # noqa: FBT001 - as above
+    as_json: bool,  # noqa: FBT001 - as above
+) -> None:
+    """Load a merged file into a table of PostgreSQL, for pgvector; again, to bring it up to date."""
+    try:
+        from semart_vectors.postgres import load_vectors
+    except ImportError as error:  # psycopg raises it bare where it finds no libpq
+        raise _missing_extra(error, "pgvector") from error
+
+    report = load_vectors(paintings, postgres, table=table, index=index, half=half, replace=replace)
+    _print(
+        report,
+        f"{report.rows:,} paintings in {table}: {report.inserted:,} inserted, {report.updated:,} updated, "
+        f"{report.unchanged:,} unchanged",
+        as_json=as_json,
+    )
+
+
+@cli.command()
+@click.argument("paintings", type=_FILE)
+@click.option("-o", "--output", type=_FILE, required=True, help="A .npy file; the names go beside it.")
+def export(paintings: Path, output: Path) -> None:
+    """Write the vectors of a merged file as .npy, and their names as .jsonl."""
+    from semart_vectors.export import export_vectors
+
+    rows = export_vectors(paintings, output)
+    _say(f"{rows:,} vectors written to {output}, their names to {output.with_suffix('.jsonl')}")
+
+
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     log = logging.StreamHandler()
@@ -592,8 +655,10 @@ def _say(message: str | bytes, *, err: bool = False) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if err else sys.stdout).fileno())
 
 
-def _missing_extra(error: ModuleNotFoundError, extra: str = "emulator") -> click.ClickException:
-    missing = click.UsageError(f"{error.name} is not installed: pip install 'semart-vectors[{extra}]'")
+def _missing_extra(error: ImportError, extra: str = "emulator") -> click.ClickException:
+    missing = click.UsageError(
+        f"{error.name or extra} is not installed: pip install 'semart-vectors[{extra}]'"
+    )
     missing.ctx = None
     return missing
 

@@ -21,10 +21,11 @@
     │   ├── CheckpointInUseError             another process writes to it
     │   └── CheckpointDiskError (OSError)    the disk refused: full, read-only, failing
     ├── MetadataError (ValueError)           a table, or the folder it should be in, cannot be used
+    ├── DatabaseError                        PostgreSQL cannot be reached, or refused
     └── BatchError (ExceptionGroup)          the failures of a batch together, when asked to raise them
 
 An `ItemError` concerns one image and is a value in every batch; the others end what they happen in.
-No message and no repr ever holds the key.
+No message and no repr ever holds the key, or a database's password.
 """
 
 from __future__ import annotations
@@ -115,6 +116,10 @@ class CheckpointDiskError(CheckpointError, OSError):
 
 class MetadataError(SemartVectorsError, ValueError):
     """A metadata table, or the folder it should be in, cannot be used."""
+
+
+class DatabaseError(SemartVectorsError):
+    """PostgreSQL cannot be reached, lacks pgvector, or refused; no row was changed."""
 
 
 class BatchError(ExceptionGroup[ItemError], SemartVectorsError):

@@ -1,0 +1,65 @@
+"""Merged files for tests: paintings with names that are no easy ones, and vectors of any bits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from semart_vectors.merge import merge_vectors
+from semart_vectors.records import DIMENSION, Embedding
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+MODEL = "2023-04-15"
+NAMES = ["a.jpg", 'd\'Arc "x".jpg', "new\nline\t.jpg", "\N{ARTIST PALETTE}.jpg", "caf//e9\\.jpg", "%s{}.jpg"]
+
+
+def vectors_of(count: int, *, seed: int = 0) -> NDArray[np.float32]:
+    """Vectors of many directions, with a negative zero, the least float32 and a large one in them."""
+    made: NDArray[np.float32] = np.random.default_rng(seed).normal(size=(count, DIMENSION)).astype(np.float32)
+    made[:, :2] = [-0.0, 1e-45]
+    made[0, 2] = -3.4e8
+    return made
+
+
+def table_of(names: list[str]) -> pd.DataFrame:
+    """Metadata of every kind that a column may have."""
+    return pd.DataFrame(
+        {
+            "image_file": names,
+            "Title; DROP\"'": [f"The\r\n'{name}' \\N \N{ARTIST PALETTE}" for name in names],
+            "year": range(1600, 1600 + len(names)),
+            "height": [number / 3 for number in range(len(names))],
+            "signed": [number % 2 == 0 for number in range(len(names))],
+            "school": [None if number % 2 else "Dutch" for number in range(len(names))],
+        }
+    )
+
+
+def merged(
+    folder: Path, vectors: NDArray[np.float32], *, table: pd.DataFrame | None = None, model: str = MODEL
+) -> Path:
+    """Write a merged file as `merge_vectors` does, from a checkpoint of these vectors."""
+    table = table_of(NAMES[: len(vectors)]) if table is None else table
+    parts = folder / "ck" / "vectors"
+    parts.mkdir(parents=True, exist_ok=True)
+    part = {
+        "image_file": pa.array(table["image_file"].tolist()),
+        "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), DIMENSION),
+        "model_version": pa.array([model] * len(vectors)),
+    }
+    pq.write_table(pa.table(part), parts / "part-1.parquet")
+    merge_vectors(table, folder / "ck", folder / "paintings.parquet")
+    return folder / "paintings.parquet"
+
+
+def query(vector: NDArray[np.float32], *, model: str = MODEL) -> Embedding:
+    """Return a query with this vector."""
+    return Embedding("query", vector, model)

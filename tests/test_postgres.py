@@ -1,0 +1,330 @@
+"""Paintings in a real PostgreSQL with pgvector: bit for bit, all or nothing, and no word of the password."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import psycopg
+import pytest
+
+from command_line import cli
+from merged import MODEL, NAMES, merged, query, table_of, vectors_of
+from postgres_server import PASSWORD, NoPostgresError, Server, postgres_server
+from semart_vectors import postgres
+from semart_vectors.errors import (
+    ConfigurationError,
+    DatabaseError,
+    MetadataError,
+    ModelMismatchError,
+    SemartVectorsError,
+)
+from semart_vectors.gallery import Gallery
+from semart_vectors.postgres import LoadReport, find_embedding, lists_for, load_vectors, search_postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(120)
+
+BY_INDEX = "?options=-c%20enable_seqscan%3Doff"
+"""Of few rows PostgreSQL looks at all, unless it is told not to."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """Start a server for the tests of this file."""
+    try:
+        with postgres_server() as running:
+            yield running
+    except NoPostgresError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def url(server: Server) -> Iterator[str]:
+    """Make an empty database for a test."""
+    server.ask("CREATE DATABASE paintings")
+    yield server.url("paintings")
+    server.ask("DROP DATABASE paintings WITH (FORCE)")
+
+
+def ask(url: str, statement: str) -> list[tuple[Any, ...]]:
+    """Look into the database."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        cursor = connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+def stored(url: str, kind: str = ">f4") -> dict[str, bytes]:
+    """Return the numbers that the database itself sends for each name, as float32."""
+    send = "vector_send" if kind == ">f4" else "halfvec_send"
+    rows = ask(url, f"SELECT image_file, {send}(vector) FROM paintings")  # noqa: S608 - ours
+    return {name: np.frombuffer(sent[4:], kind).astype(np.float32).tobytes() for name, sent in rows}
+
+
+def test_every_vector_and_every_text_comes_back_as_it_was(url: str, tmp_path: Path) -> None:
+    """Bit for bit, whatever is in names, texts and the names of columns."""
+    vectors = vectors_of(len(NAMES))
+    report = load_vectors(merged(tmp_path, vectors), url)
+    assert report == LoadReport(rows=6, inserted=6, updated=0, unchanged=0)
+    assert stored(url) == {name: vector.tobytes() for name, vector in zip(NAMES, vectors, strict=True)}
+    rows = ask(url, "SELECT * FROM paintings ORDER BY year")
+    expected = table_of(NAMES).astype(object)
+    expected = expected.where(expected.notna(), None)
+    assert [row[:-2] for row in rows] == list(expected.itertuples(index=False, name=None))
+    assert {row[-1] for row in rows} == {MODEL}
+    kinds = "SELECT format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'paintings'::regclass"
+    assert [kind for (kind,) in ask(url, kinds + " AND attnum > 0 ORDER BY attnum")] == [
+        *("text", "text", "bigint", "double precision", "boolean", "text", "vector(1024)", "text")
+    ]
+
+
+def test_more_rows_than_a_block(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks join without a seam."""
+    monkeypatch.setattr("semart_vectors._paintings.BLOCK_ROWS", 4)
+    names = [f"{number}.jpg" for number in range(10)]
+    vectors = vectors_of(10)
+    load_vectors(merged(tmp_path, vectors, table=table_of(names)), url)
+    assert stored(url) == {name: vector.tobytes() for name, vector in zip(names, vectors, strict=True)}
+
+
+def test_a_painting_s_own_vector_is_found_by_its_name(url: str, tmp_path: Path) -> None:
+    """Bit for bit, to search with; a name that is not there is a KeyError, as in the gallery."""
+    vectors = vectors_of(3)
+    load_vectors(merged(tmp_path, vectors), url)
+    found = find_embedding(url, "paintings", NAMES[1])
+    assert (found.vector.tobytes(), found.model_version) == (vectors[1].tobytes(), MODEL)
+    for name in ("missing.jpg", "a\0b"):
+        with pytest.raises(KeyError):
+            find_embedding(url, "paintings", name)
+
+
+def test_half_keeps_what_fits_sixteen_bits(url: str, tmp_path: Path) -> None:
+    """The service's numbers are exact in them; what does not fit is refused with its row."""
+    vectors = vectors_of(3)
+    vectors[:, :2] = [-0.0, 6e-8]
+    vectors[0, 2] = 65504
+    wide = vectors.astype(np.float16).astype(np.float32)
+    load_vectors(merged(tmp_path, wide), url, half=True, index="hnsw")
+    assert list(stored(url, ">f2").values()) == [vector.tobytes() for vector in wide]
+    assert search_postgres(url, "paintings", query(wide[1]))[0].image_file == NAMES[1]
+    wide[1, 5] = 65520
+    with pytest.raises(MetadataError, match=r"row 1 .*16 bits"):
+        load_vectors(merged(tmp_path, wide), url, half=True)
+    with pytest.raises(DatabaseError, match=r"as halfvec\(1024\), not vector\(1024\)"):
+        load_vectors(merged(tmp_path, vectors_of(3)), url)
+
+
+def test_loading_again_brings_the_table_up_to_date(url: str, tmp_path: Path) -> None:
+    """What differs is updated, what is the same is left alone, what is in the table only stays."""
+    vectors = vectors_of(4)
+    load_vectors(merged(tmp_path, vectors), url, index="ivfflat")
+    vectors[1] *= 2
+    table = table_of([*NAMES[:3], "new.jpg"])
+    table.loc[2, "school"] = "Flemish"
+    path = merged(tmp_path, vectors, table=table)
+    assert load_vectors(path, url) == LoadReport(rows=4, inserted=1, updated=2, unchanged=1)
+    assert load_vectors(path, url, index="ivfflat").unchanged == 4
+    assert stored(url)[NAMES[1]] == vectors[1].tobytes()
+    assert sorted(stored(url)) == sorted([*NAMES[:4], "new.jpg"])
+    assert load_vectors(path, url, replace=True).inserted == 4
+
+
+def test_an_interrupted_load_changes_nothing(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in the midst of the rows nor after them, and not where the table was to be replaced."""
+    load_vectors(merged(tmp_path, vectors_of(4)), url)
+    before = stored(url)
+    path = merged(tmp_path, vectors_of(6, seed=1))
+    for place in ("_binary", "_upsert", "_create_index"):
+        with monkeypatch.context() as patched:
+
+            def interrupt(*_: object) -> None:
+                raise KeyboardInterrupt
+
+            patched.setattr(postgres, place, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                load_vectors(path, url, replace=True, index="hnsw")
+        assert stored(url) == before
+
+
+def test_a_table_of_another_model_is_refused(url: str, tmp_path: Path) -> None:
+    """Unless it is to be replaced; so is a query of another model."""
+    path = merged(tmp_path, vectors_of(2))
+    load_vectors(path, url)
+    with pytest.raises(ModelMismatchError, match=rf"{MODEL}, the file those of 2022-04-11"):
+        load_vectors(merged(tmp_path, vectors_of(2), model="2022-04-11"), url)
+    with pytest.raises(ModelMismatchError, match="do not compare"):
+        search_postgres(url, "paintings", query(vectors_of(1)[0], model="2022-04-11"))
+    assert load_vectors(merged(tmp_path, vectors_of(2), model="2022-04-11"), url, replace=True).inserted == 2
+
+
+def test_a_foreign_table_is_left_alone(url: str, tmp_path: Path) -> None:
+    """One that only has the name is neither filled nor searched."""
+    ask(url, "CREATE TABLE paintings (image_file text PRIMARY KEY)")
+    with pytest.raises(DatabaseError, match=r"has no column .*vector"):
+        load_vectors(merged(tmp_path, vectors_of(2)), url)
+    with pytest.raises(DatabaseError, match="no table paintings of paintings"):
+        search_postgres(url, "paintings", query(vectors_of(1)[0]))
+
+
+def test_a_table_may_have_any_name_in_any_schema(url: str, tmp_path: Path) -> None:
+    """Names are names: no SQL comes out of them, and none is cut."""
+    path = merged(tmp_path, vectors_of(2))
+    ask(url, 'CREATE SCHEMA "My Art"')
+    for table in ("My Art.p", 'x"; DROP TABLE paintings; --', "\N{ARTIST PALETTE}" * 15):
+        assert load_vectors(path, url, table=table, index="hnsw").inserted == 2
+        assert len(search_postgres(url, table, query(vectors_of(1)[0]))) == 2
+    for table in ("a.b.c", "", ".a", "\N{ARTIST PALETTE}" * 16):
+        with pytest.raises(ConfigurationError):
+            load_vectors(path, url, table=table)
+
+
+def test_what_postgresql_cannot_hold_is_told_with_its_place(url: str, tmp_path: Path) -> None:
+    """NUL characters, lists, and names that would be cut; nothing is written."""
+    table = table_of(NAMES[:3])
+    table.loc[1, "school"] = "Du\0tch"
+    with pytest.raises(MetadataError, match=r"row 1 .*school is 'Du.x00tch'"):
+        load_vectors(merged(tmp_path, vectors_of(3), table=table), url)
+    table = table_of(NAMES[:3]).assign(palette=pd.Series([[1], [2], [3]], dtype=object))
+    with pytest.raises(MetadataError, match="palette is list"):
+        load_vectors(merged(tmp_path, vectors_of(3), table=table), url)
+    table = table_of(NAMES[:3]).assign(**{"x" * 64: 1})
+    with pytest.raises(MetadataError, match="63 bytes"):
+        load_vectors(merged(tmp_path, vectors_of(3), table=table), url)
+    assert ask(url, "SELECT to_regclass('paintings')") == [(None,)]
+
+
+@pytest.mark.parametrize("index", [None, "hnsw", "ivfflat"])
+def test_the_search_agrees_with_the_gallery_s(
+    url: str,
+    tmp_path: Path,
+    index: Any,
+) -> None:
+    """The same paintings, scores and columns, with an index too where it looks far enough."""
+    names = [f"{number:03}.jpg" for number in range(200)]
+    vectors = np.random.default_rng(7).normal(size=(200, 1024)).astype(np.float32)
+    path = merged(tmp_path, vectors, table=table_of(names))
+    load_vectors(path, url, index=index)
+    wanted = query(vectors[17])
+    expected = Gallery.open(path).search(wanted, k=60, leave_out="017.jpg")
+    for exact in (False, True):
+        found = search_postgres(
+            url + BY_INDEX,
+            "paintings",
+            wanted,
+            k=60,
+            leave_out="017.jpg",
+            exact=exact,
+            ef_search=400,
+            probes=1,
+        )
+        assert [match.image_file for match in found] == [match.image_file for match in expected]
+        assert [match.metadata for match in found] == [match.metadata for match in expected]
+        np.testing.assert_allclose(
+            [match.score for match in found], [match.score for match in expected], atol=1e-6
+        )
+
+
+def test_conditions_are_plain_sql(url: str, tmp_path: Path) -> None:
+    """With signs that mean something to templates, and with comments; an index finds as many as there are."""
+    names = [f"{number:03}%.jpg" for number in range(300)]
+    vectors = np.random.default_rng(7).normal(size=(300, 1024)).astype(np.float32)
+    load_vectors(merged(tmp_path, vectors, table=table_of(names)), url, index="hnsw")
+    for where, count in (
+        ("image_file LIKE '00_%%' AND school IS NULL", 5),
+        ("year >= 1895 -- the last", 5),
+        ("'{}' = '{}' AND year % 100 = 0", 3),
+    ):
+        for exact in (False, True):
+            found = search_postgres(url + BY_INDEX, "paintings", query(vectors[0]), where=where, exact=exact)
+            assert len(found) == count
+
+
+def test_a_search_writes_nothing(url: str, tmp_path: Path) -> None:
+    """What is no condition is said to be none; the time it takes has a limit."""
+    load_vectors(merged(tmp_path, vectors_of(2)), url)
+    wanted = query(vectors_of(1)[0])
+    body = "BEGIN DELETE FROM paintings; RETURN true; END"
+    ask(url, f"CREATE FUNCTION wipe() RETURNS bool LANGUAGE plpgsql AS '{body}'")
+    for where in ("painter = 'x'", "year = 'x'", "TRUE); DROP TABLE paintings; --", "year ="):
+        with pytest.raises(ConfigurationError, match="cannot be used; columns are image_file"):
+            search_postgres(url, "paintings", wanted, where=where)
+    with pytest.raises(SemartVectorsError, match="read-only transaction"):
+        search_postgres(url, "paintings", wanted, where="wipe()")
+    with pytest.raises(DatabaseError, match="timeout"):
+        search_postgres(url, "paintings", wanted, where="pg_sleep(60) IS NOT NULL", timeout_s=0.1)
+    with pytest.raises(ConfigurationError, match=r"hnsw\.ef_search"):
+        search_postgres(url, "paintings", wanted, ef_search=0)
+    assert len(stored(url)) == 2
+
+
+def test_what_the_user_may_not_do_is_said(server: Server, url: str, tmp_path: Path) -> None:
+    """Creating the extension, and creating the table."""
+    path = merged(tmp_path, vectors_of(2))
+    ask(url, f"CREATE ROLE guest LOGIN PASSWORD '{PASSWORD}'")
+    guest = server.url("paintings", user="guest")
+    try:
+        with pytest.raises(DatabaseError, match="run CREATE EXTENSION vector once"):
+            load_vectors(path, guest)
+        ask(url, "CREATE EXTENSION vector")
+        with pytest.raises(DatabaseError, match="permission denied for schema public; let its owner"):
+            load_vectors(path, guest)
+    finally:
+        ask(url, "DROP ROLE guest")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda url: url.replace(PASSWORD, f"wrong-{PASSWORD}"),
+        lambda url: url.replace("127.0.0.1", "nowhere.invalid"),
+        lambda url: url.rpartition(":")[0] + ":1/paintings",
+        lambda url: url + "-missing",
+        lambda url: url.replace(PASSWORD, f"a@{PASSWORD}"),
+        lambda url: url.replace(PASSWORD, f"a/{PASSWORD}"),
+        lambda url: url.replace(PASSWORD, f"{PASSWORD}/b"),
+        lambda url: url.replace(PASSWORD, f"a?{PASSWORD}"),
+        lambda url: url.replace(PASSWORD, f"{PASSWORD}%zz"),
+        lambda url: url.replace(PASSWORD, f"{PASSWORD}%00"),
+        lambda url: url.replace("://", ":/"),
+        lambda url: f"{url}?{PASSWORD}",
+        lambda url: f"{url}?port={PASSWORD}",
+        lambda url: f"{url}?sslmode={PASSWORD}",
+        lambda _: PASSWORD,
+        lambda _: f"host=127.0.0.1 password={PASSWORD} port",
+    ],
+)
+def test_no_error_shows_the_password(server: Server, tmp_path: Path, change: Any) -> None:
+    """Wherever it stands in an address that cannot be used: not in the error, nor in those behind it."""
+    path = merged(tmp_path, vectors_of(2))
+    with pytest.raises((ConfigurationError, DatabaseError)) as caught:
+        load_vectors(path, change(server.url("paintings")))
+    told = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+    assert PASSWORD not in told
+
+
+async def test_load_from_the_command_line(url: str, tmp_path: Path) -> None:
+    """JSON for programs, 6 for another model, 9 for the database, and no password in any of it."""
+    await asyncio.to_thread(merged, tmp_path, vectors_of(3))
+    ran = await cli("load", "paintings.parquet", "--postgres", url, "--index", "hnsw", "--json", cwd=tmp_path)
+    assert (ran.code, json.loads(ran.out)["inserted"]) == (0, 3)
+    ran = await cli("load", "paintings.parquet", "--postgres", url, cwd=tmp_path)
+    assert (ran.code, ran.out) == (0, "3 paintings in paintings: 0 inserted, 0 updated, 3 unchanged\n")
+    await asyncio.to_thread(merged, tmp_path, vectors_of(3), model="2022-04-11")
+    ran = await cli("load", "paintings.parquet", "--postgres", url, cwd=tmp_path)
+    assert (ran.code, "do not compare" in ran.err, PASSWORD in ran.err) == (6, True, False)
+    ran = await cli("load", "paintings.parquet", "--postgres", url + "-missing", cwd=tmp_path)
+    assert (ran.code, "does not exist" in ran.err, PASSWORD in ran.err) == (9, True, False)
+
+
+def test_an_ivfflat_index_has_the_lists_that_pgvector_advises() -> None:
+    """A thousandth of the rows, and their root where they are many."""
+    assert [lists_for(rows) for rows in (1, 999, 11_206, 1_000_000, 4_000_000)] == [1, 1, 11, 1000, 2000]
