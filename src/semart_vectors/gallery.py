@@ -67,7 +67,7 @@ class Gallery:
     def __init__(self, table: Any, vectors: NDArray[np.float32], model_version: str) -> None:
         """Take what `open` read."""
         self.model_version = model_version
-        """The model of all its vectors."""
+        """The model of all its vectors; empty where it has none."""
         self.vectors = vectors
         """float32, shape (n, 1024), read-only, in the order of the file."""
         self._table = table
@@ -78,14 +78,14 @@ class Gallery:
         """Open a Parquet file that `merge_vectors` wrote.
 
         Raises:
-            MetadataError: it is no such file, cannot be read, or holds vectors of no model or of two.
+            MetadataError: it is no such file, cannot be read, or holds vectors of two models.
             CheckpointDiskError: there is no room for the temporary file.
         """
         path = Path(path)
         with _reading(path):
             file = pq.ParquetFile(path, pre_buffer=False)
         with file:
-            _check_columns(path, file.schema_arrow)
+            _check_columns(path, file.schema_arrow, empty=not file.metadata.num_rows)
             vectors = _room_for(file.metadata.num_rows)
             with _reading(path):
                 table = file.read(
@@ -148,7 +148,7 @@ class Gallery:
             ModelMismatchError: the query's vector is of another model.
             ConfigurationError: the condition cannot be understood, or `k` is below 1.
         """
-        if query.model_version != self.model_version:
+        if query.model_version != self.model_version and len(self):
             raise ModelMismatchError(
                 f"the query's vector is of model {query.model_version}, the gallery's are of "
                 f"{self.model_version}: vectors of two models do not compare"
@@ -237,7 +237,8 @@ def _lengths(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.empty(len(vectors), np.float32)
     for start in range(0, len(vectors), _BLOCK_ROWS):
         block = vectors[start : start + _BLOCK_ROWS]
-        lengths[start : start + len(block)] = np.sqrt(np.einsum("ij,ij->i", block, block))
+        # In float64: the squares of small numbers are 0 in float32, those of large ones infinite.
+        lengths[start : start + len(block)] = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
     return np.maximum(lengths, _TINY)
 
 
@@ -256,7 +257,7 @@ def _room_for(rows: int) -> NDArray[np.float32]:
 
 
 def _unpack(path: Path, file: Any, vectors: NDArray[np.float32]) -> str:
-    """Read all vectors of a file, and return their model."""
+    """Read all vectors of a file, and return their model; none is an empty text."""
     models: set[str] = set()
     start = 0
     for batch in file.iter_batches(_BLOCK_ROWS, columns=["vector", "model_version"]):
@@ -272,19 +273,21 @@ def _unpack(path: Path, file: Any, vectors: NDArray[np.float32]) -> str:
             raise MetadataError(f"{path}: a vector in it holds what is no finite number")
         models.update(batch.column("model_version").unique().to_pylist())
         start += len(lists)
-    if len(models) != 1:
-        found = " and ".join(sorted(map(str, models))) or "none"
+    if len(models) > 1 or None in models:
+        found = " and ".join(sorted(map(str, models)))
         raise MetadataError(f"{path} must hold vectors of one model, not of {found}")
-    return models.pop()
+    return models.pop() if models else ""
 
 
-def _check_columns(path: Path, schema: Any) -> None:
+def _check_columns(path: Path, schema: Any, *, empty: bool) -> None:
     """Take what `merge_vectors` wrote, and what another program has rewritten of it."""
     missing = [name for name in ("image_file", "vector", "model_version") if name not in schema.names]
     if missing:
         raise MetadataError(
             f"{path} has no column {' and '.join(missing)}: search in what `semart-vectors merge` wrote"
         )
+    if empty:  # pandas then forgets the types
+        return
     types = pa.types
     name, vector = schema.field("image_file").type, schema.field("vector").type
     if not (types.is_string(name) or types.is_large_string(name)):
