@@ -237,11 +237,14 @@ NAN = np.full((2, DIMENSION), np.nan, np.float32)
         ({"image_file": pa.array([1, 2])}, "image_file is int64"),
         ({"vector": pa.array(["[0.1]", "[0.2]"])}, "vector is string"),
         ({"vector": pa.array([[0.5] * 3, [0.5] * 3])}, "not of 1024 numbers"),
-        ({"vector": pa.array([[0.5] * DIMENSION, None])}, "a vector is missing"),
-        ({"vector": pa.array([[0.5] * DIMENSION, [None] * DIMENSION], pa.list_(pa.float32()))}, "is missing"),
+        ({"vector": pa.array([[0.5] * DIMENSION, None])}, "row 1 .* vector is missing"),
+        (
+            {"vector": pa.array([[0.5] * DIMENSION, [None] * DIMENSION], pa.list_(pa.float32()))},
+            "row 1 .*no finite",
+        ),
         ({"vector": pa.array(list(NAN))}, "no finite number"),
         ({"model_version": pa.array(["2023-04-15", "2022-04-11"])}, "2022-04-11 and 2023-04-15"),
-        ({"model_version": pa.array([None, None], pa.string())}, "of one model, not of None"),
+        ({"model_version": pa.array([None, None], pa.string())}, "row 0 .* model_version is missing"),
     ],
 )
 def test_a_file_that_is_no_merged_table_says_why(tmp_path: Path, columns: dict[str, Any], says: str) -> None:

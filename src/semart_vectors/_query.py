@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-import numpy as np
-
 from semart_vectors.errors import ConfigurationError
 from semart_vectors.images import SUFFIXES
-from semart_vectors.records import DIMENSION, Embedding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from semart_vectors.embedder import AsyncVisionEmbedder
+    from semart_vectors.records import Embedding
 
 
 class Collection(Protocol):
@@ -25,7 +23,7 @@ class Collection(Protocol):
 
     @property
     def model_version(self) -> str:
-        """The model of all its vectors; empty where it has none."""
+        """The model of all its vectors."""
 
     def embedding(self, image_file: str, /) -> Embedding:
         """Return the vector of a painting, or raise `KeyError`; it may block."""
@@ -55,7 +53,7 @@ async def embed_query(
 
     Args:
         query: The path of a file; else the name of a painting, which costs no call; else words.
-        collection: What is to be searched; where it is empty, no call is made either.
+        collection: What is to be searched; it must not be empty, which has no model.
         open_embedder: Makes an embedder for a model; asked only when there is a call to make.
 
     Raises:
@@ -64,22 +62,13 @@ async def embed_query(
         RunError: nothing could be, at present.
     """
     if await asyncio.to_thread(os.path.isfile, query):
-        return Query(query, "file", await _embed(Path(query), collection, open_embedder))
+        async with open_embedder(collection.model_version) as embedder:
+            return Query(query, "file", await embedder.embed_image(Path(query)))
     try:
         return Query(query, "painting", await asyncio.to_thread(collection.embedding, query))
     except KeyError:
         pass
     if Path(query).suffix.lower() in SUFFIXES:
         raise ConfigurationError(f"there is no file {query}, and no painting of that name in the collection")
-    return Query(query, "words", await _embed(query, collection, open_embedder))
-
-
-async def _embed(
-    what: Path | str, collection: Collection, open_embedder: Callable[[str], AsyncVisionEmbedder]
-) -> Embedding:
-    if not collection.model_version:  # nothing can be found there: why pay for a vector?
-        return Embedding(what, np.zeros(DIMENSION, np.float32), "", attempts=0)
     async with open_embedder(collection.model_version) as embedder:
-        if isinstance(what, Path):
-            return await embedder.embed_image(what)
-        return await embedder.embed_text(what)
+        return Query(query, "words", await embedder.embed_text(query))
