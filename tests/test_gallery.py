@@ -95,13 +95,15 @@ def test_a_gallery_gives_its_vectors_bit_for_bit(
     vectors = some_vectors(30)
     gallery = Gallery.open(write_merged(tmp_path / "m.parquet", vectors))
     assert (len(gallery), gallery.model_version) == (30, MODEL)
+    assert gallery.metadata("7.jpg") == {"title": "Title 7", "year": 1607}
     assert gallery.image_files == [f"{row}.jpg" for row in range(30)]
     np.testing.assert_array_equal(gallery.vectors, vectors)
     own = gallery.embedding("7.jpg")
     with pytest.raises(ValueError, match="read-only"):
         own.vector[0] = 0
-    with pytest.raises(KeyError):
-        gallery.embedding("absent.jpg")
+    for look_up in (gallery.embedding, gallery.metadata):
+        with pytest.raises(KeyError):
+            look_up("absent.jpg")
     del gallery
     np.testing.assert_array_equal(own.vector, vectors[7])
 

@@ -111,9 +111,12 @@ def test_a_painting_s_own_vector_is_found_by_its_name(url: str, tmp_path: Path) 
     with PostgresGallery.open(url) as gallery:
         found = gallery.embedding(NAMES[1])
         assert (found.vector.tobytes(), found.model_version) == (vectors[1].tobytes(), MODEL)
+        assert gallery.metadata(NAMES[1]) == gallery.search(found, k=1)[0].metadata
+        assert gallery.metadata(NAMES[1])["year"] == 1601
         for name in ("missing.jpg", "a\0b"):
-            with pytest.raises(KeyError):
-                gallery.embedding(name)
+            for look_up in (gallery.embedding, gallery.metadata):
+                with pytest.raises(KeyError):
+                    look_up(name)
 
 
 def test_half_keeps_what_fits_sixteen_bits(url: str, tmp_path: Path) -> None:

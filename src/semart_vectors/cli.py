@@ -23,7 +23,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from semart_vectors import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator, Mapping
+    from collections.abc import Coroutine, Iterator
     from contextlib import AbstractContextManager
 
     from _typeshed import DataclassInstance
@@ -417,6 +417,7 @@ def search(  # noqa: PLR0917 - click passes them all by name
 
     It is an image file, or the name of one of the paintings, or else a text.
     """
+    from semart_vectors._found import title_and_author
     from semart_vectors._query import embed_query
 
     if sheet is not None and images is None:
@@ -430,10 +431,10 @@ def search(  # noqa: PLR0917 - click passes them all by name
             if sheet is not None and images is not None:
                 _draw_found(wanted, matches, images, sheet)
     if as_json:
-        _say(orjson.dumps([_as_found(match) for match in matches], default=str))
+        _say(orjson.dumps([_as_found(match) for match in matches], default=_jsonable))
         return
     for match in matches:
-        told = [f"{match.score:.4f}", *_title_and_author(match.metadata), match.image_file]
+        told = [f"{match.score:.4f}", *title_and_author(match.metadata), match.image_file]
         _say("  ".join(text for text in told if text))
     if not matches:
         _say("Nothing was found", err=True)
@@ -583,36 +584,17 @@ def _as_found(match: Match) -> dict[str, Any]:
     return {**ours, **match.metadata, **ours}  # ours stand first, and win
 
 
-def _title_and_author(metadata: Mapping[str, Any]) -> list[str]:
-    return ["" if metadata.get(name) is None else str(metadata[name]) for name in ("title", "author")]
+def _jsonable(value: object) -> str:
+    """Write what JSON has no form for: bytes in hexadecimal digits, all else as its text."""
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _draw_found(query: Query, matches: list[Match], images: Path, sheet: Path) -> None:
-    from semart_vectors.names import to_path
-    from semart_vectors.pictures import Panel, SheetRow, contact_sheet
+    from semart_vectors._found import EXPLANATION, found_row
+    from semart_vectors.pictures import contact_sheet
 
-    def image(name: str) -> Path | None:
-        try:
-            return images / to_path(name)
-        except errors.UnreadableImageError:  # a name that leads out of the folder has no picture in it
-            return None
-
-    found = []
-    for match in matches:
-        title, author = _title_and_author(match.metadata)
-        found.append(Panel(image(match.image_file), title or match.image_file, author, match.score))
-    asked = {
-        "file": Panel(Path(query.text), Path(query.text).name, "the query, a picture"),
-        "painting": Panel(image(query.text), query.text, "the query, one of the paintings"),
-        "words": Panel(None, query.text, "the query, in words"),
-    }[query.kind]
-    contact_sheet(
-        [SheetRow(asked, found)],
-        sheet,
-        title="The nearest paintings",
-        explanation="On the left the query; beside it those whose vectors are nearest, "
-        "with the cosine of the angle between.",
-    )
+    row = found_row(query, matches, images)
+    contact_sheet([row], sheet, title="The nearest paintings", explanation=EXPLANATION)
 
 
 def _exit_code(error: errors.SemartVectorsError) -> int:

@@ -117,10 +117,15 @@ class Gallery:
         Raises:
             KeyError: there is none of that name.
         """
-        row = self._row_of(image_file)
-        if row < 0:
-            raise KeyError(image_file)
-        return Embedding(image_file, self.vectors[row], self.model_version, attempts=0)
+        return Embedding(image_file, self.vectors[self._known(image_file)], self.model_version, attempts=0)
+
+    def metadata(self, image_file: str) -> dict[str, Any]:
+        """Return what `search` would tell of a painting: its columns, but for its name and its vector.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        return self._match(self._known(image_file), 1).metadata
 
     def search(
         self, query: Embedding, *, k: int = 12, where: str | None = None, leave_out: str | None = None
@@ -161,10 +166,16 @@ class Gallery:
         best = np.argsort(-scores, kind="stable")[:k]
         return [self._match(row, score) for row, score in zip(near[best].tolist(), scores[best], strict=True)]
 
-    def _match(self, row: int, score: np.float64) -> Match:
+    def _match(self, row: int, score: float) -> Match:
         # The slice comes first: `take` copies whole columns to pick from them.
         (metadata,) = self._table.slice(row, 1).to_pylist()
         return Match(metadata.pop("image_file"), float(score), metadata)
+
+    def _known(self, image_file: str) -> int:
+        row = self._row_of(image_file)
+        if row < 0:
+            raise KeyError(image_file)
+        return row
 
     def _row_of(self, image_file: str) -> int:
         """Return the row of a painting, or -1."""

@@ -53,6 +53,7 @@ class PostgresGallery:
         self._types = columns_of(connection, self._target)
         if not self._types.keys() >= _OURS:
             raise DatabaseError(f"{table} is no table of paintings: fill it by `semart-vectors load`")
+        self._others = [name for name in self._types if name not in _OURS]
         first = connection.execute(self._sql("SELECT model_version FROM {table} LIMIT 1")).fetchone()
         if first is None:
             raise DatabaseError(f"the table {table} is empty: fill it by `semart-vectors load`")
@@ -120,19 +121,20 @@ class PostgresGallery:
             KeyError: there is none of that name.
             DatabaseError: the database refused, or was lost.
         """
-        name = to_text(image_file)
-        if "\0" in name:
-            raise KeyError(image_file)
-        with self._transaction():
-            rows = self._ask(
-                "SELECT vector::text, model_version FROM {table} WHERE image_file = %(name)s", {"name": name}
-            )
-        if not rows:
-            raise KeyError(image_file)
-        [(numbers, model_version)] = rows
+        numbers, model_version = self._row(image_file, "vector::text, model_version")
         vector = np.array([float(number) for number in numbers[1:-1].split(",")], np.float32)
         vector.setflags(write=False)
         return Embedding(image_file, vector, model_version, attempts=0)
+
+    def metadata(self, image_file: str) -> dict[str, Any]:
+        """Return what `search` would tell of a painting: its columns, but for its name and its vector.
+
+        Raises:
+            KeyError: there is none of that name.
+            DatabaseError: the database refused, or was lost.
+        """
+        _, *values = self._row(image_file, "image_file{others}")
+        return dict(zip(self._others, values, strict=True))
 
     def search(
         self,
@@ -169,7 +171,6 @@ class PostgresGallery:
         """
         if k < 1:
             raise ConfigurationError(f"k must be at least 1, not {k}")
-        others = [name for name in self._types if name not in _OURS]
         with self._transaction():
             for name, value in (("hnsw.ef_search", ef_search), ("ivfflat.probes", probes)):
                 if value is not None:
@@ -189,7 +190,6 @@ class PostgresGallery:
                     "k": k,
                 },
                 where,
-                others=sql.SQL("").join(sql.SQL(", {}").format(sql.Identifier(name)) for name in others),
                 **self._distance(exact=exact),
             )
         # Of the rows that were found, not of those when it was opened: the table may have been replaced.
@@ -200,9 +200,23 @@ class PostgresGallery:
                 f"{model}: vectors of two models do not compare"
             )
         return [
-            Match(name, float(score), dict(zip(others, values, strict=True)))
+            Match(name, float(score), dict(zip(self._others, values, strict=True)))
             for name, _, score, *values in rows
         ]
+
+    def _row(self, image_file: str, columns: str) -> tuple[Any, ...]:
+        """Return some columns of a painting, or raise `KeyError`."""
+        name = to_text(image_file)
+        if "\0" in name:
+            raise KeyError(image_file)
+        with self._transaction():
+            rows = self._ask(
+                f"SELECT {columns} FROM {{table}} WHERE image_file = %(name)s",  # noqa: S608 - ours
+                {"name": name},
+            )
+        if not rows:
+            raise KeyError(image_file)
+        return rows[0]
 
     def _distance(self, *, exact: bool) -> dict[str, sql.Composable]:
         vector_type = self._types["vector"].partition("(")[0]
@@ -220,7 +234,8 @@ class PostgresGallery:
             yield
 
     def _sql(self, template: Any, **parts: sql.Composable) -> sql.Composed:
-        return sql.SQL(template).format(table=self._target, **parts)
+        others = sql.SQL("").join(sql.SQL(", {}").format(sql.Identifier(name)) for name in self._others)
+        return sql.SQL(template).format(table=self._target, others=others, **parts)
 
     def _ask(
         self, template: str, values: dict[str, Any], where: str | None = None, **parts: sql.Composable
