@@ -34,7 +34,7 @@ async def test_the_demo_does_the_whole_main_job_after_a_ctrl_c_too(tmp_path: Pat
     assert len(paintings) == 147
     assert paintings["vector"].map(len).eq(1024).all()
     assert paintings["type"].nunique() == 10
-    with Image.open(tmp_path / "demo" / "found.png") as sheet:
+    with Image.open(tmp_path / "demo" / "neighbours.png") as sheet:
         assert min(sheet.size) > 1000
     await the_commands_that_it_shows_work(ran.out, tmp_path)
 
@@ -45,12 +45,12 @@ async def the_commands_that_it_shows_work(out: str, folder: Path) -> None:
     by_name, emulator, by_file = (words[words.index("semart_vectors") + 1 :] for words in shown)
     assert (by_name[0], by_file[0], emulator[:2]) == ("search", "search", ["emulator", "--port"])
     assert (await cli(*by_name, cwd=folder)).code == 0
-    (folder / "found.png").unlink()
+    (folder / "demo" / "search.png").unlink()
     service = await start("emulator", "--port", "0", cwd=folder)
     assert service.stdout is not None
     endpoint = (await service.stdout.readline()).decode().strip()
     searching = await start(*by_file, cwd=folder, env={"VISION_ENDPOINT": endpoint, "VISION_KEY": "any"})
     assert (await end(searching)).code == 0
-    assert (folder / "found.png").exists()
+    assert (folder / "demo" / "search.png").exists()
     service.terminate()
     await end(service)

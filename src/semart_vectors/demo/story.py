@@ -55,7 +55,7 @@ _PORT = 8765
 async def run_demo(directory: Path) -> None:
     """Clean, embed, be interrupted, resume, merge, and search; say so line by line."""
     metadata, checkpoint = directory / "metadata.parquet", directory / "embeddings"
-    paintings, sheet = directory / "paintings.parquet", directory / "found.png"
+    paintings, sheet = directory / "paintings.parquet", directory / "neighbours.png"
     await asyncio.to_thread(_begin_anew, directory, checkpoint)
 
     _say("1. A collection in the form of SemArt, painted on the spot")
@@ -155,7 +155,9 @@ def _commands(paintings: Path, images_dir: Path, queries: list[str]) -> list[str
     """Say how to go on by oneself."""
     us = _as_started()
     file, _, *names = queries
-    search = f"--vectors {quote(str(paintings))} --images {quote(str(images_dir))} --sheet found.png"
+    places = (paintings, images_dir, paintings.with_name("search.png"))
+    vectors, images, sheet = (quote(str(place)) for place in places)
+    search = f"--vectors {vectors} --images {images} --sheet {sheet}"
     return [
         f"{us} search {names[-1]} {search}",
         "That one's vector is at hand. To search by a file or by words, start the stand-in of the service,",
