@@ -104,6 +104,7 @@ async def test_the_line_of_a_painting_is_safe_for_a_terminal(tmp_path: Path) -> 
         (("00003-image.jpg", "--where", "colour = 'red'"), "the columns are image_file, title"),
         (("00003-image.jpg", "--sheet", "s.png"), "--images"),
         (("00003-image.jpg", "-k0"), "-k"),
+        ((TEXT, "--where", "colour = 'red'"), "the columns are image_file, title"),
         ((TEXT,), "VISION_KEY"),
         (("m.parquet",), "VISION_KEY"),
         ((" ", "--vectors=images/00003-image.jpg"), "00003-image.jpg"),

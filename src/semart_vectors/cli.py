@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import warnings
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
@@ -23,13 +23,15 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from semart_vectors import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Coroutine, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from _typeshed import DataclassInstance
 
     from semart_vectors._query import Query
     from semart_vectors.embedder import AsyncVisionEmbedder
-    from semart_vectors.gallery import Match
+    from semart_vectors.gallery import Gallery, Match
+    from semart_vectors.postgres import PostgresGallery
     from semart_vectors.records import JobReport
     from semart_vectors.repairs import ImageRepair
 
@@ -64,6 +66,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 _OUTPUT = click.option(
     "-o", "--output", type=_FILE, required=True, help="A .parquet file, or .csv/.tsv in TAB form."
 )
+_TABLE = click.option("--table", default="paintings", show_default=True, help="NAME or SCHEMA.NAME.")
 _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
@@ -111,10 +114,8 @@ class _Commands(click.Group):
         """Find a command; the emulator's brings a web server with it, so it is imported when asked for."""
         if cmd_name != "emulator":
             return super().get_command(ctx, cmd_name)
-        try:
+        with _extra("emulator"):
             from semart_vectors.emulator.command import emulator_command
-        except ModuleNotFoundError as error:
-            raise _missing_extra(error) from error
         return emulator_command
 
 
@@ -131,10 +132,9 @@ def cli() -> None:
 @click.argument("directory", type=_DIRECTORY, default=Path("semart-demo"))
 def demo(directory: Path) -> None:
     """Do the whole main job on a made-up collection and a local stand-in of the service."""
-    try:
+    with _extra("emulator"):
         from semart_vectors.demo.story import run_demo
-    except ModuleNotFoundError as error:
-        raise _missing_extra(error) from error
+
     _run(run_demo(directory))
 
 
@@ -371,10 +371,8 @@ def merge(metadata: Path, checkpoint_dir: Path, output: Path, as_json: bool) -> 
 @click.option("--title", default="A map of the collection", show_default=True, help="The headline.")
 def map_command(paintings: Path, images_dir: Path, output: Path, colour_by: str | None, title: str) -> None:
     """Draw the whole collection so that near paintings stand together."""
-    try:
+    with _extra("map"):
         from semart_vectors.map import draw_map, spread
-    except ModuleNotFoundError as error:
-        raise _missing_extra(error, "map") from error
     from semart_vectors.gallery import Gallery
 
     gallery = Gallery.open(paintings)
@@ -396,7 +394,9 @@ def map_command(paintings: Path, images_dir: Path, output: Path, colour_by: str 
 
 @cli.command()
 @click.argument("query")
-@click.option("--vectors", type=_FILE, required=True, help="The .parquet file that merge wrote.")
+@click.option("--vectors", type=_FILE, help="The .parquet file that merge wrote.")
+@click.option("--postgres", metavar="URL", help="Or the database that load filled.")
+@_TABLE
 @click.option("-k", type=click.IntRange(min=1), default=12, show_default=True, help="How many to find.")
 @click.option("--where", metavar="SQL", help="Only those whose columns meet this, as \"type = 'portrait'\".")
 @click.option("--images", type=_DIRECTORY, help="The folder of the images, for the sheet.")
@@ -404,7 +404,9 @@ def map_command(paintings: Path, images_dir: Path, output: Path, colour_by: str 
 @_AS_JSON
 def search(  # noqa: PLR0917 - click passes them all by name
     query: str,
-    vectors: Path,
+    vectors: Path | None,
+    postgres: str | None,
+    table: str,
     k: int,
     where: str | None,
     images: Path | None,
@@ -416,15 +418,17 @@ def search(  # noqa: PLR0917 - click passes them all by name
     It is an image file, or the name of one of the paintings, or else a text.
     """
     from semart_vectors._query import embed_query
-    from semart_vectors.gallery import Gallery
 
     if sheet is not None and images is None:
         raise click.UsageError("--sheet needs --images: the folder that the names are relative to")
-    gallery = Gallery.open(vectors)
-    wanted = _run(embed_query(query, gallery, _open_embedder))
-    matches = gallery.search(wanted.embedding, k=k, where=where, leave_out=wanted.leave_out)
-    if sheet is not None and images is not None:
-        _draw_found(wanted, matches, images, sheet)
+    with _open_gallery(vectors, postgres, table) as gallery:
+        matches: list[Match] = []
+        # Before the call that a query may cost: what the condition says, and whether anything meets it.
+        if where is None or gallery.count(where):
+            wanted = _run(embed_query(query, gallery, _open_embedder))
+            matches = gallery.search(wanted.embedding, k=k, where=where, leave_out=wanted.leave_out)
+            if sheet is not None and images is not None:
+                _draw_found(wanted, matches, images, sheet)
     if as_json:
         _say(orjson.dumps([_as_found(match) for match in matches], default=str))
         return
@@ -443,7 +447,7 @@ def search(  # noqa: PLR0917 - click passes them all by name
     required=True,
     help="postgresql://user@host/database; PGPASSWORD or ~/.pgpass keeps its password out of sight.",
 )
-@click.option("--table", default="paintings", show_default=True, help="NAME or SCHEMA.NAME.")
+@_TABLE
 @click.option(
     "--index", type=click.Choice(["hnsw", "ivfflat"]), help="Find neighbours without a look at all rows."
 )
@@ -460,10 +464,8 @@ def load(  # noqa: PLR0917 - click passes them all by name
     as_json: bool,  # noqa: FBT001 - as above
 ) -> None:
     """Load a merged file into a table of PostgreSQL, for pgvector; again, to bring it up to date."""
-    try:
+    with _extra("pgvector"):
         from semart_vectors.postgres import load_vectors
-    except ImportError as error:  # psycopg raises it bare where it finds no libpq
-        raise _missing_extra(error, "pgvector") from error
 
     report = load_vectors(paintings, postgres, table=table, index=index, half=half, replace=replace)
     _print(
@@ -549,6 +551,21 @@ def _repair(max_side_px: int | None) -> ImageRepair:
     from semart_vectors.repairs import ImageRepair
 
     return ImageRepair() if max_side_px is None else ImageRepair(max_side_px=max_side_px)
+
+
+def _open_gallery(
+    vectors: Path | None, postgres: str | None, table: str
+) -> AbstractContextManager[Gallery | PostgresGallery]:
+    if vectors is not None and postgres is None:
+        from semart_vectors.gallery import Gallery
+
+        return nullcontext(Gallery.open(vectors))
+    if postgres is not None and vectors is None:
+        with _extra("pgvector"):
+            from semart_vectors.postgres import PostgresGallery
+
+        return PostgresGallery.open(postgres, table=table)
+    raise click.UsageError("--vectors FILE says where to search, or --postgres URL")
 
 
 def _open_embedder(model_version: str) -> AsyncVisionEmbedder:
@@ -655,12 +672,17 @@ def _say(message: str | bytes, *, err: bool = False) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if err else sys.stdout).fileno())
 
 
-def _missing_extra(error: ImportError, extra: str = "emulator") -> click.ClickException:
-    missing = click.UsageError(
-        f"{error.name or extra} is not installed: pip install 'semart-vectors[{extra}]'"
-    )
-    missing.ctx = None
-    return missing
+@contextmanager
+def _extra(name: str) -> Iterator[None]:
+    """Name the extra that has what an import lacks."""
+    try:
+        yield
+    except ImportError as error:  # psycopg raises it without a name where it finds no libpq
+        missing = click.UsageError(
+            f"{error.name or name} is not installed: pip install 'semart-vectors[{name}]'"
+        )
+        missing.ctx = None
+        raise missing from error
 
 
 def _stop(sentence: str, code: int) -> NoReturn:

@@ -109,6 +109,14 @@ class Gallery:
         found: dict[str, list[Any]] = self._table.to_pydict()
         return found
 
+    def count(self, where: str | None = None) -> int:
+        """Return how many paintings there are, or how many of them meet a condition, as `search` has it.
+
+        Raises:
+            ConfigurationError: the condition cannot be understood.
+        """
+        return len(self) if where is None else len(self._rows_where(where))
+
     def embedding(self, image_file: str) -> Embedding:
         """Return the vector of a painting in the gallery, to search with.
 
