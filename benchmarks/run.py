@@ -1,4 +1,4 @@
-"""Takes all measurements, one after the other, and writes docs/performance.md anew: `make bench`.
+"""Takes all measurements, one after the other, and writes their tables in docs/ anew: `make bench`.
 
     python benchmarks/run.py [--only NAME …] [--quick] [--full]
 
@@ -52,6 +52,7 @@ STEPS = {
         quick=("--vectors", "11206", "--searches", "5"),
         full=("--vectors", "11206", "1000000"),
     ),
+    "tutorial": Step(300),
     "scale": Step(
         3000,
         usual=("--images", "10000", "100000"),
