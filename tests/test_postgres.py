@@ -210,7 +210,7 @@ def test_a_foreign_table_is_left_alone(url: str, tmp_path: Path) -> None:
     ask(url, "CREATE TABLE paintings (image_file text PRIMARY KEY)")
     with pytest.raises(DatabaseError, match=r"has no column .*vector"):
         load_vectors(merged(tmp_path, vectors_of(2)), url)
-    with pytest.raises(DatabaseError, match="no table paintings of paintings"):
+    with pytest.raises(DatabaseError, match="paintings is no table of paintings"):
         PostgresGallery.open(url)
 
 
@@ -388,7 +388,7 @@ async def test_search_from_the_command_line(service: FakeService, url: str, tmp_
     ran = await cli("search", "a ship", "--postgres", url, "--where=year<0", cwd=tmp_path, service=service)
     assert (ran.code, ran.out, ran.err) == (0, "", "Nothing was found\n")
     ran = await cli("search", "a ship", "--postgres", url, "--table=other", cwd=tmp_path, service=service)
-    assert (ran.code, "no table other of paintings" in ran.err, PASSWORD in ran.err) == (9, True, False)
+    assert (ran.code, "other is no table of paintings" in ran.err, PASSWORD in ran.err) == (9, True, False)
     for none_or_both in ((), ("--postgres", url, "--vectors", str(path))):
         assert (await cli("search", "a ship", *none_or_both, cwd=tmp_path, service=service)).code == 2
     assert len(service.calls) == 2

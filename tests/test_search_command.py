@@ -159,6 +159,18 @@ async def test_the_sheet_is_drawn_from_the_folder_of_images(service: FakeService
     assert ran.code == 8
 
 
+async def test_an_empty_file_is_searched_without_a_call(service: FakeService, tmp_path: Path) -> None:
+    """Nothing is found in it, and nothing is paid for."""
+    (content,) = make_images(tmp_path, 1).values()
+    write_merged(tmp_path / "m.parquet", np.array([vector_for(content)])[:0])
+    for query in (TEXT, "00000-image.jpg"):
+        ran = await search(tmp_path, service, query, "--images=.", "--sheet=s.png")
+        assert (ran.code, ran.out, ran.err) == (0, "", "Nothing was found\n")
+        assert not (tmp_path / "s.png").exists()
+        assert found(await search(tmp_path, service, query, "--json")) == []
+    assert service.calls == []
+
+
 async def test_a_name_that_is_not_utf8_is_found_and_drawn(tmp_path: Path) -> None:
     """By its text, and by its bytes as a shell would pass them."""
     (content,) = make_images(tmp_path / "made", 1).values()

@@ -53,7 +53,7 @@ async def embed_query(
 
     Args:
         query: The path of a file; else the name of a painting, which costs no call; else words.
-        collection: What is to be searched.
+        collection: What is to be searched; it must not be empty, which has no model.
         open_embedder: Makes an embedder for a model; asked only when there is a call to make.
 
     Raises:

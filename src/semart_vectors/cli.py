@@ -423,8 +423,8 @@ def search(  # noqa: PLR0917 - click passes them all by name
         raise click.UsageError("--sheet needs --images: the folder that the names are relative to")
     with _open_gallery(vectors, postgres, table) as gallery:
         matches: list[Match] = []
-        # Before the call that a query may cost: what the condition says, and whether anything meets it.
-        if where is None or gallery.count(where):
+        # Before the call that a query may cost: whether there is anything to find.
+        if gallery.count(where):
             wanted = _run(embed_query(query, gallery, _open_embedder))
             matches = gallery.search(wanted.embedding, k=k, where=where, leave_out=wanted.leave_out)
             if sheet is not None and images is not None:

@@ -33,7 +33,7 @@ def connect(url: str) -> Connection:
     try:
         return psycopg.connect(**parameters, autocommit=True)
     except (psycopg.Error, UnicodeError) as error:
-        reason = str(error).strip().replace("\n", "; ")
+        reason = " ".join(str(error).split())
     for secret in ("password", "sslpassword"):
         if parameters.get(secret):
             reason = reason.replace(str(parameters[secret]), "…")

@@ -52,7 +52,7 @@ class PostgresGallery:
         self._timeout_ms = math.ceil(timeout_s * 1000)
         self._types = columns_of(connection, self._target)
         if not self._types.keys() >= _OURS:
-            raise DatabaseError(f"there is no table {table} of paintings: fill it by `semart-vectors load`")
+            raise DatabaseError(f"{table} is no table of paintings: fill it by `semart-vectors load`")
         first = connection.execute(self._sql("SELECT model_version FROM {table} LIMIT 1")).fetchone()
         if first is None:
             raise DatabaseError(f"the table {table} is empty: fill it by `semart-vectors load`")
