@@ -427,7 +427,7 @@ def machine_table(results: Results) -> str:
 
 
 def both_ways(cases: Cases, *keys: str) -> dict[tuple[Any, ...], dict[str, dict[str, Any]]]:
-    """Return cases of the tutorial and of this package side by side, by what they have in common."""
+    """Return the cases of the script and of ours side by side, in the order of what they have in common."""
     found: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
     for case in cases:
         found.setdefault(tuple(case[key] for key in keys), {})[case["way"]] = case
@@ -436,7 +436,7 @@ def both_ways(cases: Cases, *keys: str) -> dict[tuple[Any, ...], dict[str, dict[
 
 def tutorial_limits_table(results: Results) -> str:
     """Return what is missing after a run under a limit."""
-    cases = both_ways(results.get("tutorial", {}).get("limits", []), "call_s", "rate", "kind")
+    cases = both_ways(results.get("tutorial", {}).get("limits", []), "rate", "call_s", "kind")
     if not cases:
         return UNKNOWN
     return table(
@@ -444,7 +444,7 @@ def tutorial_limits_table(results: Results) -> str:
             "limit",
             "half of the calls take",
             "paintings",
-            "tutorial: lost",
+            "the script: lost",
             "time, s",
             "here: lost",
             "time, s",
@@ -461,7 +461,7 @@ def tutorial_limits_table(results: Results) -> str:
                     for cell in (f"{ways[way]['lost']}", f"{ways[way]['seconds']:.0f}")
                 ),
             )
-            for (call_s, rate, kind), ways in cases.items()
+            for (rate, call_s, kind), ways in cases.items()
         ),
     )
 
@@ -476,7 +476,7 @@ def tutorial_restart_table(results: Results) -> str:
         (
             "stopped half way by",
             "paintings",
-            "tutorial: paid twice",
+            "the script: paid twice",
             "second run, s",
             "here: paid twice",
             "second run, s",

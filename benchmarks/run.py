@@ -2,8 +2,9 @@
 
     python benchmarks/run.py [--only NAME …] [--quick] [--full]
 
-In less than 15 minutes. `--full` adds what takes longer: a million images, and limits that the client has to
-find. `--quick` is rough, and printed only. What is not measured anew keeps its figures in results.json.
+In about a quarter of an hour. `--full` adds what takes longer: a million images, and limits that the client
+has to find. `--quick` is rough, and printed only. What is not measured anew keeps its figures in
+results.json.
 A measurement that fails leaves the others alone, and the exit code is 1.
 """
 

