@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import orjson
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from semart_vectors import AsyncVisionEmbedder
 
@@ -46,10 +44,7 @@ def main(csv: Path, images: Path, output: Path) -> None:
     table = pd.read_csv(csv, sep="\t", dtype=str, keep_default_na=False)
     vectors = np.array([orjson.loads(numbers) for numbers in table.pop("vector")], np.float32)
     model = asyncio.run(model_of(vectors[:3], [images / name for name in table["image_file"][:3]]))
-    columns = pa.Table.from_pandas(table, preserve_index=False)
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
-    columns = columns.append_column("vector", lists)
-    pq.write_table(columns.append_column("model_version", pa.array([model] * len(table))), output)
+    table.assign(vector=list(vectors), model_version=model).to_parquet(output, index=False)
     print(f"{len(table)} paintings of model {model} in {output}")
 
 
