@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import psycopg
 import pytest
+from psycopg import sql
 
 from command_line import cli
 from merged import MODEL, NAMES, merged, query, table_of, vectors_of
@@ -24,6 +25,7 @@ from semart_vectors.errors import (
     SemartVectorsError,
 )
 from semart_vectors.gallery import Gallery
+from semart_vectors.merge import merge_vectors
 from semart_vectors.postgres import LoadReport, PostgresGallery, load, load_vectors
 
 if TYPE_CHECKING:
@@ -93,6 +95,25 @@ def test_every_vector_and_every_text_comes_back_as_it_was(url: str, tmp_path: Pa
     assert [kind for (kind,) in ask(url, kinds + " AND attnum > 0 ORDER BY attnum")] == [
         *("text", "text", "bigint", "double precision", "boolean", "text", "vector(1024)", "text")
     ]
+
+
+def test_the_tutorial_s_own_statement_copies_our_csv(url: str, tmp_path: Path) -> None:
+    """Into `vector(1024)`, by the names of the columns, bit for bit, whatever is in names and texts."""
+    vectors = vectors_of(len(NAMES))
+    merged(tmp_path, vectors)
+    table = table_of(NAMES)
+    merge_vectors(table, tmp_path / "ck", tmp_path / "dataset_embeddings.csv")
+    columns = [*(f"{sql.Identifier(name).as_string()} text" for name in table.columns), "vector vector(1024)"]
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE EXTENSION vector")
+        connection.execute(f"CREATE TABLE paintings ({', '.join(columns)})".encode())
+        statement = "COPY paintings FROM STDIN WITH (FORMAT csv, DELIMITER E'\t', HEADER MATCH)"
+        with connection.cursor().copy(statement) as copy:
+            copy.write((tmp_path / "dataset_embeddings.csv").read_bytes())
+    assert stored(url) == {name: vector.tobytes() for name, vector in zip(NAMES, vectors, strict=True)}
+    titles = ask(url, 'SELECT image_file, "Title; DROP""\'", school FROM paintings')
+    expected = table.astype(object).where(table.notna(), None)
+    assert sorted(titles) == sorted(zip(NAMES, expected.iloc[:, 1], expected["school"], strict=True))
 
 
 def test_more_rows_than_a_block(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
