@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 INITDB = ("initdb", "-D", "data", "-U", "postgres", "--auth=trust", "--locale=C", "-E", "UTF8", "--no-sync")
 SERVER = ("postgres", "-D", "data", "-c", "listen_addresses=", "-c", "log_min_messages=log", "-k")
 
-START_S = 60
-
 
 def find_programs() -> Path | None:
     """Return the folder of the newest PostgreSQL that is installed as a package, or None."""
@@ -52,8 +50,8 @@ async def local_postgres() -> AsyncIterator[str]:
         server = await create_subprocess_exec(programs / name, *words, cwd=folder, user=user, stderr=PIPE)
         try:
             if server.stderr:
-                async with asyncio.timeout(START_S):
-                    await server.stderr.readuntil(b"ready to accept connections\n")
+                ready = server.stderr.readuntil(b"ready to accept connections\n")
+                await asyncio.wait_for(ready, timeout=60)
             yield f"postgresql://postgres@/postgres?host={folder}"
         finally:
             if server.returncode is None:

