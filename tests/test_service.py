@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from semart_vectors._service import (
     MODEL_VERSION,
@@ -252,6 +252,7 @@ def test_a_vector_is_read_only_float32() -> None:
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=40, max_size=40))
+@example([0x7F7FFFFF] * 40)  # together longer than any float32, each of them the largest
 @settings(max_examples=60, deadline=None)
 def test_every_float32_survives_bit_for_bit(patterns: list[int]) -> None:
     """Printed as the shortest float32 or as a float64, with its sign, exponent and all."""
