@@ -235,6 +235,19 @@ def test_a_caption_has_no_gap_where_something_is_missing(tmp_path: Path) -> None
     assert lowest[0] - lowest[1] == 19
 
 
+def test_a_line_is_as_high_as_its_highest_picture(tmp_path: Path) -> None:
+    """Wide pictures leave no empty strip above them."""
+    wide, tall = (
+        picture(tmp_path / f"{name}.png", size) for name, size in (("w", (90, 30)), ("t", (30, 90)))
+    )
+    heights = []
+    for queries, near in ((wide, wide), (wide, tall), (tall, wide)):
+        contact_sheet([SheetRow(Panel(queries, "Q"), [Panel(near, "N")])], tmp_path / "s.png", title="T")
+        with Image.open(tmp_path / "s.png") as sheet:
+            heights.append(sheet.height)
+    assert heights[0] < heights[1] < heights[2]
+
+
 def test_a_text_of_any_length_is_cut_at_once() -> None:
     """A page that somebody put where a title belongs does not hold the sheet up."""
     assert len(_shortened("x" * 100_000, ImageFont.load_default(15), 200)) < 60

@@ -92,69 +92,77 @@ def contact_sheet(
     """
     columns = min(max((len(row.neighbours) for row in rows), default=0), _PLACES)
     width = max(2 * _MARGIN + _QUERY + columns * (_GAP + _CELL) + _GAP, _LEAST_WIDTH)
-    height = _MARGIN + _HEADER + sum(_depth(row) + _BETWEEN for row in rows)
+    highest = _MARGIN + _HEADER + sum(_highest(row) + _BETWEEN for row in rows)
     typeface = _typeface_for([title, explanation, *_texts(rows)])
-    sheet = Image.new("RGB", (width, height), GROUND)
+    sheet = Image.new("RGB", (width, highest), GROUND)
     draw = ImageDraw.Draw(sheet)
-    line = width - 2 * _MARGIN
-    write_line(draw, (_MARGIN, _MARGIN - 12), title, 36, INK, width=line, typeface=typeface)
-    write_line(draw, (_MARGIN, _MARGIN + 40), explanation, 17, SOFT, width=line, typeface=typeface)
-    top, rule = _MARGIN + _HEADER, _MARGIN + _QUERY + _GAP
+    within = width - 2 * _MARGIN
+    write_line(draw, (_MARGIN, _MARGIN - 12), title, 36, INK, width=within, typeface=typeface)
+    write_line(draw, (_MARGIN, _MARGIN + 40), explanation, 17, SOFT, width=within, typeface=typeface)
+    top = _MARGIN + _HEADER
     for row in rows:
-        _hang(sheet, row.query, (_MARGIN, top + _QUERY), _QUERY, typeface, framed=True)
-        draw.line([(rule, top), (rule, top + _depth(row) - 20)], HAIRLINE)
-        for number, panel in enumerate(row.neighbours):
-            line, place = divmod(number, _PLACES)
-            corner = rule + _GAP + place * (_CELL + _GAP), top + _QUERY + line * _LINE
-            _hang(sheet, panel, corner, _CELL, typeface)
-        top += _depth(row) + _BETWEEN
+        top = _hang(sheet, row, top, typeface) + _BETWEEN
     with write_aside(Path(output)) as aside:
-        sheet.save(aside, "PNG")
+        sheet.crop((0, 0, width, top)).save(aside, "PNG")
 
 
-def _depth(row: SheetRow) -> int:
-    """Return the height of a query with all of its neighbours, captions included."""
+def _highest(row: SheetRow) -> int:
+    """Return how high a query with its neighbours is at the most."""
     return _QUERY + _CAPTION + max(0, len(row.neighbours) - 1) // _PLACES * _LINE
 
 
-def _hang(
-    sheet: Image.Image,
-    panel: Panel,
-    corner: tuple[int, int],
-    side: int,
-    typeface: str,
-    *,
-    framed: bool = False,
-) -> None:
-    """Draw a picture with its lower left corner on the line where the row stands, and its caption below."""
-    draw = ImageDraw.Draw(sheet)
-    left, ground = corner
+def _hang(sheet: Image.Image, row: SheetRow, top: int, typeface: str) -> int:
+    """Draw a query with its neighbours, each line as high as its highest picture; return where it ends."""
+    rule = _MARGIN + _QUERY + _GAP
+    bottom = top
+    for start in range(0, max(1, len(row.neighbours)), _PLACES):
+        line = row.neighbours[start : start + _PLACES]
+        cells = [_drawn(panel, _CELL, typeface) for panel in line]
+        places = [rule + _GAP + number * (_CELL + _GAP) for number in range(len(cells))]
+        if start == 0:
+            cells.append(_drawn(row.query, _QUERY, typeface, framed=True))
+            places.append(_MARGIN)
+        else:
+            bottom += _BETWEEN
+        bottom += max(cell.height for cell in cells)
+        for left, cell in zip(places, cells, strict=True):
+            sheet.paste(cell, (left, bottom - cell.height))
+    ImageDraw.Draw(sheet).line([(rule, top), (rule, bottom - 20)], HAIRLINE)
+    return bottom
+
+
+def _drawn(panel: Panel, side: int, typeface: str, *, framed: bool = False) -> Image.Image:
+    """Draw a picture with its caption below, as high as the two are."""
     mat = _MAT if framed else 0
     title = panel.title
     picture = None if panel.image is None else opened(panel.image, side - 2 * mat)
+    width = height = side
+    if isinstance(picture, Image.Image):
+        width, height = picture.width + 2 * mat, picture.height + 2 * mat
+    cell = Image.new("RGB", (side, height + _CAPTION), GROUND)
+    draw = ImageDraw.Draw(cell)
+    frame = (0, 0, width - 1, height - 1)
     if picture is None:
-        draw.rectangle((left, ground - side, left + side - 1, ground - 1), PAPER, INK)
-        _set(draw, (left + side // 2, ground - side // 2), title, side - 6 * _MAT, typeface)
+        draw.rectangle(frame, PAPER, INK)
+        _set(draw, (side // 2, side // 2), title, side - 6 * _MAT, typeface)
         title = ""
     elif isinstance(picture, str):
-        draw.rectangle((left, ground - side, left + side - 1, ground - 1), EMPTY, HAIRLINE)
-        write_line(
-            draw, (left + 12, ground - side // 2 - 8), picture, 14, SOFT, width=side - 24, typeface=typeface
-        )
+        draw.rectangle(frame, EMPTY, HAIRLINE)
+        write_line(draw, (12, side // 2 - 8), picture, 14, SOFT, width=side - 24, typeface=typeface)
     else:
-        right, top = left + picture.width + 2 * mat, ground - picture.height - 2 * mat
-        draw.rectangle((left, top, right - 1, ground - 1), PAPER)
-        sheet.paste(picture, (left + mat, top + mat))
-        draw.rectangle((left, top, right - 1, ground - 1), outline=INK if framed else HAIRLINE)
-    below = ground + 10
+        draw.rectangle(frame, PAPER)
+        cell.paste(picture, (mat, mat))
+        draw.rectangle(frame, outline=INK if framed else HAIRLINE)
+    below = height + 10
     for text, size, colour, step in (
         (title, 16 if framed else 15, INK, 21),
         (panel.detail, 13, SOFT, 19),
         ("" if panel.score is None else f"{panel.score:.3f}", 12, FAINT, 0),
     ):
         if text.strip():  # what is missing leaves no gap
-            write_line(draw, (left, below), text, size, colour, width=side, typeface=typeface)
+            write_line(draw, (0, below), text, size, colour, width=side, typeface=typeface)
             below += step
+    return cell
 
 
 def opened(path: Path, side: int) -> Image.Image | str:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from semart_vectors.gallery import Gallery, Match
     from semart_vectors.postgres import PostgresGallery
 
+_ON_A_SHEET = 240
+"""Paintings that a person still looks at, and a viewer of pictures still opens."""
+
 
 @click.command()
 @click.argument("query")
@@ -195,5 +198,7 @@ def _draw_found(query: Query, matches: list[Match], images: Path, sheet: Path) -
     from semart_vectors._found import EXPLANATION, found_row
     from semart_vectors.pictures import contact_sheet
 
-    row = found_row(query, matches, images)
+    if len(matches) > _ON_A_SHEET:
+        say(f"The sheet has the first {_ON_A_SHEET} of {len(matches):,}", err=True)
+    row = found_row(query, matches[:_ON_A_SHEET], images)
     contact_sheet([row], sheet, title="The nearest paintings", explanation=EXPLANATION)
