@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,11 @@ class Paintings:
     def __init__(self, path: Path, file: Any) -> None:
         """Take an open file whose columns are known to be there."""
         self.rows: int = file.metadata.num_rows
-        self.fields: list[Any] = [field for field in file.schema_arrow if field.name not in _OURS[1:]]
+        self.fields: list[Any] = [
+            field.with_type(pa.string()) if field.name == "image_file" else field
+            for field in file.schema_arrow
+            if field.name not in _OURS[1:]
+        ]
         """The Arrow fields of `image_file` and of the metadata."""
         self._path = path
         self._file = file
@@ -58,14 +63,16 @@ class Paintings:
                     found = " and ".join(sorted(models))
                     raise MetadataError(f"{self._path} must hold vectors of one model, not of {found}")
                 (model,) = models
-                yield batch.select([field.name for field in self.fields]), vectors, model
+                columns = batch.select([field.name for field in self.fields])
+                yield columns.cast(pa.schema(self.fields)), vectors, model
                 start += len(batch)
 
     def _vectors(self, lists: Any, start: int) -> NDArray[np.float32]:
         if not pc.all(pc.equal(pc.list_value_length(lists), DIMENSION)).as_py():
             raise MetadataError(f"{self._path}: a vector in it is not of {DIMENSION} numbers")
         # A number that is missing becomes one that is not finite.
-        numbers = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):  # so does one that is too large
+            numbers = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
         vectors: NDArray[np.float32] = numbers.reshape(-1, DIMENSION)
         unusable = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(unusable):
@@ -86,6 +93,8 @@ def open_paintings(path: str | PathLike[str]) -> Iterator[Paintings]:
     """
     path = Path(path)
     with reading(path):
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise MetadataError(f"cannot read {path}: it is not a file")
         # `pre_buffer` would hold all of the file in memory by its end.
         file = pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20)
     with file:
@@ -100,12 +109,23 @@ def _check_columns(path: Path, schema: Any, *, empty: bool) -> None:
             f"{path} has no column {' and '.join(missing)}: give the .parquet file that "
             "`semart-vectors merge` wrote"
         )
+    for name, count in Counter(schema.names).items():
+        if count > 1:
+            raise MetadataError(f"{path} has {count} columns called {name}")
     if empty:  # pandas then forgets the types
         return
-    types = pa.types
-    name, vector = schema.field("image_file").type, schema.field("vector").type
-    if not (types.is_string(name) or types.is_large_string(name)):
-        raise MetadataError(f"{path}: image_file is {name}, not text")
+    for name in ("image_file", "model_version"):
+        if not _is_text(schema.field(name).type):
+            raise MetadataError(f"{path}: {name} is {schema.field(name).type}, not text")
+    types, vector = pa.types, schema.field("vector").type
     lists = types.is_list(vector) or types.is_large_list(vector) or types.is_fixed_size_list(vector)
     if not (lists and types.is_floating(vector.value_type)):
         raise MetadataError(f"{path}: vector is {vector}, not {DIMENSION} numbers")
+
+
+def _is_text(kind: Any) -> bool:
+    """Tell whether a column is text, also as pandas has categories and Polars views."""
+    types = pa.types
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))

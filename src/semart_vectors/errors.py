@@ -119,7 +119,7 @@ class MetadataError(SemartVectorsError, ValueError):
 
 
 class DatabaseError(SemartVectorsError):
-    """PostgreSQL cannot be reached, lacks pgvector, or refused; no row was changed."""
+    """PostgreSQL cannot be reached, lacks pgvector, or refused. A load is all there, or not at all."""
 
 
 class BatchError(ExceptionGroup[ItemError], SemartVectorsError):

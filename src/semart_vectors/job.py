@@ -17,9 +17,9 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol, assert_never
 
+from semart_vectors._discovery import Found, Search
 from semart_vectors._reading import Reader
 from semart_vectors._recording import SAVE_EVERY_S, Paced, Recorder
-from semart_vectors._search import Found, Search
 from semart_vectors._service import MODEL_VERSION
 from semart_vectors._threads import in_thread
 from semart_vectors._window import Chunked, OutcomeStream, Worker

@@ -168,6 +168,8 @@ def _drawn(panel: Panel, side: int, typeface: str, *, framed: bool = False) -> I
 def opened(path: Path, side: int) -> Image.Image | str:
     """Return a picture that fits into a square, upright and on white, or the reason why there is none."""
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("a pipe would be waited for")  # noqa: TRY301 - told as all that is no image
         with Image.open(path) as image:
             image.draft("RGB", (2 * side, 2 * side))
             upright = _with_eight_bits(ImageOps.exif_transpose(image))
@@ -182,7 +184,7 @@ def opened(path: Path, side: int) -> Image.Image | str:
         return "not allowed to read"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return "too large to draw"
-    except (OSError, ValueError, SyntaxError, EOFError):
+    except Exception:  # noqa: BLE001 - decoders of rare forms raise whatever they like; one picture is lost by it
         return "not a readable image"
     if clear:
         return Image.alpha_composite(Image.new("RGBA", picture.size, PAPER), picture).convert("RGB")

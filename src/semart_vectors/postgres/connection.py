@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import os
+import socket
+from contextlib import contextmanager, suppress
+from threading import Timer
 from typing import TYPE_CHECKING, Any, LiteralString, TypeAlias
 
 import psycopg
@@ -19,7 +22,15 @@ if TYPE_CHECKING:
 _NAME_BYTES = 63
 """PostgreSQL cuts a longer name without a word."""
 
-_CONNECT_TIMEOUT_S = 10
+_NEVER_SILENT = {
+    "connect_timeout": 10,
+    # A server that is gone without a word is noticed within a minute and a half.
+    "keepalives_idle": 30,
+    "keepalives_interval": 15,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 90_000,
+}
+"""What is set unless the address says otherwise; the last is in milliseconds, the others in seconds."""
 
 
 def connect(url: str) -> Connection:
@@ -39,6 +50,23 @@ def connect(url: str) -> Connection:
             reason = reason.replace(str(parameters[secret]), "…")
     # Raised here, so that no error hangs on it whose frames know the password.
     raise DatabaseError(f"cannot connect to the database: {reason}; mend the address or start the server")
+
+
+@contextmanager
+def time_limit(connection: Connection, seconds: float) -> Iterator[None]:
+    """End a connection whose server does not even say that the time is up."""
+
+    def end() -> None:
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as ours:
+            ours.shutdown(socket.SHUT_RDWR)
+
+    timer = Timer(seconds, end)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
 
 
 @contextmanager
@@ -66,7 +94,11 @@ def identifier(table: str) -> sql.Identifier:
 
 def check_name(name: str, kind: type[ConfigurationError | MetadataError]) -> None:
     """Raise an error of this kind if PostgreSQL would cut a name, or cannot have it."""
-    if "\0" in name or not 0 < len(name.encode()) <= _NAME_BYTES:
+    try:
+        fits = "\0" not in name and 0 < len(name.encode()) <= _NAME_BYTES
+    except UnicodeError:  # a byte that is not UTF-8
+        fits = False
+    if not fits:
         raise kind(f"{name!r} cannot be a name in PostgreSQL: 1 to {_NAME_BYTES} bytes and no NUL are")
 
 
@@ -102,8 +134,13 @@ def _translated(error: psycopg.Error) -> DatabaseError:
         advice = "; let its owner grant that, or use a user who may"
     elif isinstance(error, pg.QueryCanceled):
         advice = "; narrow the search, load with an index, or allow more time"
+    elif isinstance(error, pg.LockNotAvailable):
+        advice = "; another load, or somebody's transaction, holds the table: try again when it is done"
     elif isinstance(error, psycopg.OperationalError) and not error.sqlstate:
-        return DatabaseError("the connection to the database was lost; nothing was changed: run it again")
+        return DatabaseError(
+            "the connection to the database was lost, or it did not answer in time: run it again; a load is "
+            "all there, or not at all"
+        )
     else:
         advice = f"; {error.diag.message_hint}" if error.diag.message_hint else ""
     return DatabaseError(f"the database refused: {primary(error)}{advice}")
@@ -124,4 +161,4 @@ def _parameters(url: str) -> dict[str, Any]:
             "this is no address of a database: postgresql://user:password@host:5432/database is one, with "
             "%40 for @, %2F for / and %3F for ? in the password"
         )
-    return {"connect_timeout": _CONNECT_TIMEOUT_S, **parameters, "client_encoding": "UTF8"}
+    return {**_NEVER_SILENT, **parameters, "client_encoding": "UTF8"}

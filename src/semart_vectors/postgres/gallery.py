@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import psycopg
 from psycopg import errors as pg, sql
 
 from semart_vectors.errors import ConfigurationError, DatabaseError, ModelMismatchError
@@ -19,6 +21,7 @@ from semart_vectors.postgres.connection import (
     identifier,
     primary,
     set_local,
+    time_limit,
 )
 from semart_vectors.records import Embedding
 
@@ -30,7 +33,14 @@ if TYPE_CHECKING:
 _OURS = {"image_file", "vector", "model_version"}
 
 _ITERATIVE = (0, 8)
-"""The version of pgvector that goes on through an index until enough rows meet a condition."""
+"""The version of pgvector that goes on through an index while too few rows meet a condition."""
+
+_LONGEST_S = 86_400.0
+_GRACE_S = 5.0
+"""How much longer than its time the database has to say that it is up."""
+
+_DISTANCE = sql.Identifier("semart_vectors.distance")
+"""What no column of a collection is called."""
 
 
 class PostgresGallery:
@@ -49,7 +59,8 @@ class PostgresGallery:
         self._connection = connection
         self._table = table
         self._target = identifier(table)
-        self._timeout_ms = math.ceil(timeout_s * 1000)
+        self._timeout_s = timeout_s
+        self._turn = Lock()
         self._types = columns_of(connection, self._target)
         if not self._types.keys() >= _OURS:
             raise DatabaseError(f"{table} is no table of paintings: fill it by `semart-vectors load`")
@@ -69,18 +80,19 @@ class PostgresGallery:
         Args:
             url: The database, such as ``postgresql://user:password@host:5432/database``.
             table: Its name, or ``schema.name``.
-            timeout_s: Seconds after which the database gives a search up.
+            timeout_s: Seconds after which the database gives a search up, or this up.
 
         Raises:
             ConfigurationError: the address or an option cannot be understood.
             DatabaseError: the database cannot be reached, or has no such table, or one without rows.
         """
         identifier(table)
-        if timeout_s <= 0:
-            raise ConfigurationError(f"timeout_s must be above 0, not {timeout_s}")
+        if not 0 < timeout_s <= _LONGEST_S:
+            raise ConfigurationError(f"timeout_s must be above 0 and at most a day, not {timeout_s}")
         connection = connect(url)
         try:
-            with database_errors():
+            with database_errors(), time_limit(connection, timeout_s + _GRACE_S):
+                connection.execute("SELECT set_config('statement_timeout', %s, false)", [_ms(timeout_s)])
                 connection.read_only = True
                 return cls(connection, table, timeout_s=timeout_s)
         except BaseException:
@@ -162,7 +174,8 @@ class PostgresGallery:
                 given.
 
         Returns:
-            The nearest, best first; of two equally near the one whose name comes first.
+            The nearest, best first; of two equally near the one whose name comes first, for the last place
+            with `exact` only. A vector of length 0 has the score 0 and comes last.
 
         Raises:
             ModelMismatchError: the query's vector is of another model.
@@ -178,20 +191,14 @@ class PostgresGallery:
             if not exact and self._iterative:
                 set_local(self._connection, "hnsw.iterative_scan", "strict_order")
                 set_local(self._connection, "ivfflat.iterative_scan", "relaxed_order")
-            rows = self._ask(
-                "SELECT image_file, model_version, 1 - distance{others} FROM ("
-                " SELECT *, {distance} AS distance FROM {table}"
-                " WHERE ({condition}) AND image_file IS DISTINCT FROM %(leave_out)s::text"
-                " ORDER BY {order} LIMIT %(k)s"
-                ") AS nearest ORDER BY distance, image_file",
-                {
-                    "query": str(query.vector.tolist()),
-                    "leave_out": None if leave_out is None else to_text(leave_out),
-                    "k": k,
-                },
-                where,
-                **self._distance(exact=exact),
-            )
+            values = {
+                "query": str(query.vector.tolist()),
+                "leave_out": None if leave_out is None else to_text(leave_out),
+                "k": k,
+            }
+            rows = self._nearest(values, where, exact=exact)
+            if len(rows) < k and not exact:  # an index gives up after a while
+                rows = self._nearest(values, where, exact=True)
         # Of the rows that were found, not of those when it was opened: the table may have been replaced.
         models = {self.model_version} | {row[1] for row in rows}
         for model in models - {query.model_version}:
@@ -200,9 +207,26 @@ class PostgresGallery:
                 f"{model}: vectors of two models do not compare"
             )
         return [
-            Match(name, float(score), dict(zip(self._others, values, strict=True)))
+            Match(name, 0.0 if math.isnan(score) else score, dict(zip(self._others, values, strict=True)))
             for name, _, score, *values in rows
         ]
+
+    def _nearest(self, values: dict[str, Any], where: str | None, *, exact: bool) -> list[tuple[Any, ...]]:
+        vector_type = self._types["vector"].partition("(")[0]
+        distance = sql.SQL("vector <=> %(query)s::{}").format(sql.Identifier(*vector_type.split(".")))
+        return self._ask(
+            "SELECT image_file, model_version, 1 - {alias}{others} FROM ("
+            " SELECT *, {distance} AS {alias} FROM {table} WHERE ({condition})"
+            " AND vector IS NOT NULL AND image_file IS DISTINCT FROM %(leave_out)s::text"
+            " ORDER BY {order} LIMIT %(k)s"
+            ") AS nearest ORDER BY {alias}, image_file",
+            values,
+            where,
+            alias=_DISTANCE,
+            distance=distance,
+            # No index is in the order of a sum, and those of the condition's columns stay of use.
+            order=sql.SQL("({}) + 0, image_file").format(distance) if exact else distance,
+        )
 
     def _row(self, image_file: str, columns: str) -> tuple[Any, ...]:
         """Return some columns of a painting, or raise `KeyError`."""
@@ -211,26 +235,21 @@ class PostgresGallery:
             raise KeyError(image_file)
         with self._transaction():
             rows = self._ask(
-                f"SELECT {columns} FROM {{table}} WHERE image_file = %(name)s",  # noqa: S608 - ours
+                f"SELECT {columns} FROM {{table}} WHERE image_file = %(name)s AND vector IS NOT NULL",  # noqa: S608 - ours
                 {"name": name},
             )
         if not rows:
             raise KeyError(image_file)
         return rows[0]
 
-    def _distance(self, *, exact: bool) -> dict[str, sql.Composable]:
-        vector_type = self._types["vector"].partition("(")[0]
-        distance = sql.SQL("vector <=> %(query)s::{}").format(sql.Identifier(*vector_type.split(".")))
-        # No index is in the order of a sum, and those of the condition's columns stay of use.
-        return {
-            "distance": distance,
-            "order": sql.SQL("({}) + 0, image_file").format(distance) if exact else distance,
-        }
-
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with database_errors(), self._connection.transaction():
-            set_local(self._connection, "statement_timeout", self._timeout_ms)
+        with (
+            self._turn,
+            database_errors(),
+            time_limit(self._connection, self._timeout_s + _GRACE_S),
+            self._connection.transaction(),
+        ):
             yield
 
     def _sql(self, template: Any, **parts: sql.Composable) -> sql.Composed:
@@ -245,13 +264,18 @@ class PostgresGallery:
         statement = self._sql(template, condition=condition, **parts)
         try:
             return self._connection.execute(statement, values).fetchall()
-        except (pg.ProgrammingError, pg.DataError) as error:
+        except (pg.ProgrammingError, pg.DataError, UnicodeError) as error:
             if where is None:
                 raise
+            reason = primary(error) if isinstance(error, psycopg.Error) else "it is not UTF-8"
+            columns = ", ".join(self._types)
             raise ConfigurationError(
-                f"the condition {where!r} cannot be used; columns are {', '.join(self._types)}: "
-                f"{primary(error)}"
+                f"the condition {where!r} cannot be used; columns are {columns}: {reason}"
             ) from error
+
+
+def _ms(seconds: float) -> str:
+    return str(math.ceil(seconds * 1000))
 
 
 def _pgvector_version(connection: Connection) -> tuple[int, ...]:

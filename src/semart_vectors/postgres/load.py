@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,11 +25,19 @@ if TYPE_CHECKING:
     from semart_vectors._paintings import Paintings
     from semart_vectors.postgres.connection import Connection
 
+_TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+
+_CALLED = {"int8": "bigint", "float8": "double precision", "bool": "boolean"}
+"""What PostgreSQL calls some types when it is asked."""
+
 INDEXES = ("hnsw", "ivfflat")
 
 _LOADING = sql.Identifier("pg_temp", "semart_vectors_loading")
 _LOCK = 0x53_56_4C_31
-"""An advisory lock that loads hold one after the other: two may create the same table."""
+"""Two loads may create the same extension, or the same table: advisory locks let one follow the other."""
+
+_PATIENCE = {"lock_timeout": "60s", "client_connection_check_interval": "5s"}
+"""For how long a load waits for another, and how soon the server notices that a load is gone."""
 
 _MANY_ROWS = 1_000_000
 
@@ -68,7 +77,8 @@ def load_vectors(
         index: What finds neighbours without looking at all rows, but not always all of them; built after the
             rows are in.
         half: Keep 16 bits of each number (``halfvec``), half the room; the service's numbers lose nothing.
-        replace: Drop the table first, with what it holds, in the same transaction.
+        replace: Drop the table first, with what it holds, in the same transaction; whoever searches it
+            waits meanwhile.
 
     Raises:
         ConfigurationError: the address or an option cannot be understood.
@@ -84,9 +94,9 @@ def load_vectors(
         if not source.rows:
             raise MetadataError(f"{paintings} has no rows to load")
         columns = _columns(source)
-        with database_errors(), connect(url) as connection, connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-            _create_extension(connection)
+        with database_errors(), _prepared(url) as connection, connection.transaction():
+            name = table.rpartition(".")[2]
+            connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK, name])
             model_version = _copy(connection, source, columns, vector_type)
             if replace:
                 connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(target))
@@ -112,7 +122,7 @@ def _columns(source: Paintings) -> dict[str, str]:
 
 def _type_for(field: Any) -> str:
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
+    if any(is_so(kind) for is_so in _TEXTS):
         return "text"
     if pa.types.is_integer(kind) and kind != pa.uint64():
         return "int8"
@@ -124,6 +134,18 @@ def _type_for(field: Any) -> str:
         f"the column {field.name} is {field.type}: PostgreSQL gets texts, whole numbers, floats and "
         "booleans; turn it into one of them, or drop it, and merge again"
     )
+
+
+@contextmanager
+def _prepared(url: str) -> Iterator[Connection]:
+    with connect(url) as connection:
+        for setting, value in _PATIENCE.items():
+            with suppress(pg.UndefinedObject, pg.InvalidParameterValue):  # PostgreSQL 14 has the second
+                connection.execute("SELECT set_config(%s, %s, false)", [setting, value])
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_LOCK])
+            _create_extension(connection)
+        yield connection
 
 
 def _create_extension(connection: Connection) -> None:
@@ -221,6 +243,12 @@ def _check_table(
             f"the table {table} holds vectors as {found['vector']}, not {vector_type}({DIMENSION}): load "
             "with or without --half as before, choose another --table, or let --replace make it anew"
         )
+    others = [name for name, kind in columns.items() if found[name] != _CALLED.get(kind, kind)]
+    if others:
+        raise DatabaseError(
+            f"the table {table} has other types: {', '.join(f'{name} is {found[name]}' for name in others)}; "
+            "choose another --table, or let --replace make it anew"
+        )
     query = sql.SQL("SELECT model_version FROM {} WHERE model_version <> %s LIMIT 1").format(target)
     other = connection.execute(query, [model_version]).fetchone()
     if other:
@@ -259,9 +287,10 @@ def _upsert(connection: Connection, target: sql.Identifier, columns: dict[str, s
 def _create_index(connection: Connection, target: sql.Identifier, index: str, vector_type: str) -> None:
     there = connection.execute(
         "SELECT 1 FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid"
-        " JOIN pg_am ON pg_am.oid = relam"
-        " WHERE indrelid = to_regclass(%s) AND amname = %s",
-        [target.as_string(connection), index],
+        " JOIN pg_am ON pg_am.oid = relam JOIN pg_opclass ON pg_opclass.oid = indclass[0]"
+        " WHERE indrelid = to_regclass(%s) AND amname = %s AND opcname = %s"
+        " AND indisvalid AND indpred IS NULL",
+        [target.as_string(connection), index, f"{vector_type}_cosine_ops"],
     ).fetchone()
     if there:
         return

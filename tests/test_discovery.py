@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fake_service import MODEL, vector_for
-from semart_vectors import _search as search_module
-from semart_vectors._search import Found, Search
+from semart_vectors import _discovery as search_module
+from semart_vectors._discovery import Found, Search
 from semart_vectors.checkpoint import Checkpoint, Done, Failed
 from semart_vectors.errors import ConfigurationError
 
