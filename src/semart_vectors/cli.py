@@ -655,12 +655,14 @@ def _say(message: str | bytes, *, err: bool = False) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if err else sys.stdout).fileno())
 
 
+class _MissingExtraError(click.ClickException):
+    exit_code = USAGE
+
+
 def _missing_extra(error: ImportError, extra: str = "emulator") -> click.ClickException:
-    missing = click.UsageError(
+    return _MissingExtraError(
         f"{error.name or extra} is not installed: pip install 'semart-vectors[{extra}]'"
     )
-    missing.ctx = None
-    return missing
 
 
 def _stop(sentence: str, code: int) -> NoReturn:

@@ -13,8 +13,8 @@ try:
     from threadpoolctl import threadpool_limits
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        f"the map needs {error.name}, which is not installed: pip install 'semart-vectors[map]'",
-        name=error.name,
+        "the map needs scikit-learn, which is not installed: pip install 'semart-vectors[map]'",
+        name="scikit-learn",
     ) from error
 
 if TYPE_CHECKING:

@@ -54,18 +54,19 @@ const smallest = (numbers) => numbers.reduce((a, b) => Math.min(a, b), Infinity)
 const largest = (numbers) => numbers.reduce((a, b) => Math.max(a, b), -Infinity);
 const [west, east, south, north] = rows.length ? [smallest(x), largest(x), smallest(y), largest(y)] : [0, 0, 0, 0];
 const CLOSEST = 240, AS_PICTURES = 18, MOST_PICTURES = 2500, SAMPLE = 200;
-// How far a painting's nearest stands from it: the median of some.
+// The side of each painting's share of the map, and how far its nearest stands from it: the median of some.
+const share = Math.max(Math.sqrt((east - west) * (north - south) / rows.length), (east - west + north - south) / rows.length) || 1;
 const sample = rows.filter((row) => row % Math.ceil(rows.length / SAMPLE) === 0);
 const nearest = (row) => rows.reduce(
   (least, each) => each === row ? least : Math.min(least, Math.hypot(x[each] - x[row], y[each] - y[row])), Infinity);
 const median = sample.map(nearest).sort((a, b) => a - b)[sample.length >> 1];
-const step = Math.max(median, (east - west) / 1000, (north - south) / 1000) || 1;
+const step = rows.length > 1 && Math.max(median, share / 50) || 1;
 const view = {x: 0, y: 0, scale: 1};
 let wide = 0, high = 0, least = 1, whole = true;
 
 const placeX = (row) => wide / 2 + (x[row] - view.x) * view.scale;
 const placeY = (row) => high / 2 - (y[row] - view.y) * view.scale;
-const side = () => Math.min(160, 3 * step * view.scale);  // so that they overlap a little
+const side = () => Math.min(160, 0.6 * share * view.scale);
 
 function showAll() {
   const margin = Math.min(48, wide / 8, high / 8);
@@ -119,10 +120,11 @@ function draw() {
 
 function drawNow() {
   const style = getComputedStyle(document.documentElement);
-  const [ink, ground, empty] = ["--ink", "--ground", "--empty"].map((name) => style.getPropertyValue(name));
+  const [ink, ground, empty, hairline] = ["--ink", "--ground", "--empty", "--hairline"].map((name) => style.getPropertyValue(name));
   const size = side();
-  const seen = rows.filter((row) => shown[row]
-    && Math.abs(placeX(row) - wide / 2) < wide / 2 + size && Math.abs(placeY(row) - high / 2) < high / 2 + size);
+  const within = rows.filter((row) =>
+    Math.abs(placeX(row) - wide / 2) < wide / 2 + size && Math.abs(placeY(row) - high / 2) < high / 2 + size);
+  const seen = within.filter((row) => shown[row]);
   const pictures = size >= AS_PICTURES && seen.length <= MOST_PICTURES;
   const near = selected === undefined ? [] : known.neighbours[selected].filter((row) => shown[row]);
   const lit = new Set([selected, pointed, ...near]);
@@ -133,7 +135,7 @@ function drawNow() {
   function mark(row) {
     const [left, top, colour] = [placeX(row), placeY(row), groups[group[row]].colour];
     if (!pictures) {
-      const radius = Math.max(3, Math.min(6, size / 2));
+      const radius = Math.max(3, Math.min(6, 150 / Math.sqrt(seen.length)));
       paper.beginPath();
       paper.arc(left, top, radius, 0, 2 * Math.PI);
       paper.fillStyle = colour;
@@ -158,6 +160,8 @@ function drawNow() {
     else paper.fillRect(left - w / 2, top - h / 2, w, h);
   }
 
+  paper.fillStyle = hairline;  // the others are where they were
+  within.forEach((row) => { if (!shown[row]) paper.fillRect(placeX(row) - 1.5, placeY(row) - 1.5, 3, 3); });
   seen.forEach((row) => { if (!lit.has(row)) mark(row); });
   if (selected !== undefined) {  // a veil over all others
     paper.globalAlpha = 0.65;
@@ -258,7 +262,6 @@ canvas.onpointermove = (event) => {
     if (event.pointerType === "mouse") point(at(offsetX, offsetY), offsetX, offsetY);
     return;
   }
-  const share = pressed.size;  // two fingers move the map half each
   const other = [...pressed].find(([id]) => id !== pointerId)?.[1];
   const [right, down] = [offsetX - before[0], offsetY - before[1]];
   pressed.set(pointerId, [offsetX, offsetY]);
@@ -266,8 +269,8 @@ canvas.onpointermove = (event) => {
   if (moved < 5) return;
   point(undefined, 0, 0);
   whole = false;
-  view.x -= right / share / view.scale;
-  view.y += down / share / view.scale;
+  view.x -= right / pressed.size / view.scale;  // two fingers move the map half each
+  view.y += down / pressed.size / view.scale;
   if (other) {
     const between = ([a, b]) => Math.hypot(a - other[0], b - other[1]) || 1;
     zoom(between([offsetX, offsetY]) / between(before), (offsetX + other[0]) / 2, (offsetY + other[1]) / 2);
