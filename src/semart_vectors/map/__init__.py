@@ -10,7 +10,7 @@ import numpy as np
 
 from semart_vectors.errors import ConfigurationError
 from semart_vectors.map.layout import neighbours, place
-from semart_vectors.map.page import as_text, side_px as side_on_page_px, write_page
+from semart_vectors.map.page import side_px as side_on_page_px, thumbnail, write_page
 from semart_vectors.map.paintings import read_paintings, read_pictures
 from semart_vectors.map.sheet import side_px as side_on_sheet_px, write_sheet
 
@@ -88,8 +88,8 @@ def draw_map(
             missing = write_sheet(places, pictures, output, **words)
     else:
         near = neighbours(vectors, _NEIGHBOURS)
-        with read_pictures(paintings, side_on_page_px(len(rows)), as_text, on_picture) as texts:
-            missing = write_page(paintings, places, near, texts, output, **words)
+        with read_pictures(paintings, side_on_page_px(len(rows)), thumbnail, on_picture) as pictures:
+            missing = write_page(paintings, places, near, pictures, output, **words)
     names = gallery.image_files
     return MapReport(len(rows), len(gallery), tuple(names[rows[each]] for each in missing))
 

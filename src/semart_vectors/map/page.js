@@ -1,327 +1,170 @@
-"use strict";
+// The plot and its tools are Bokeh's. Here is what Bokeh has not: the panel, the legend, and pictures for dots.
 // What is told of the paintings is only ever set as text: no markup is made of it.
 const byId = (id) => document.getElementById(id);
 const known = JSON.parse(byId("known").textContent);
-const {x, y, group, groups} = known;
-const rows = [...x.keys()];
-const canvas = byId("map"), paper = canvas.getContext("2d");
-
-function element(name, text, attributes = {}) {
+const {title, author, group, groups, details, neighbours, cosines} = known;
+const rows = [...title.keys()];
+Bokeh.logger.set_level("warn");  // set_log_level would tell the console
+const [{model: plot, canvas_view}] = (await Bokeh.embed.embed_item(known.plot, "plot")).roots;
+const model = (name) => plot.document.get_model_by_name(name);
+const source = model("paintings"), {x, y, w, h, picture} = source.data, {x_range, y_range} = plot;
+const element = (name, attributes, ...children) => {
   const made = Object.assign(document.createElement(name), attributes);
-  made.append(text);
+  made.append(...children);
   return made;
+};
+
+// Where one looks: a unit has as many pixels across as up, also when the window gets another size.
+const [west, east, south, north] = known.bounds;
+const middle = ({start, end}) => (start + end) / 2;
+let scale, whole = true;
+function lookAt(atX, atY, pixels) {
+  const [right, up] = [plot.inner_width / pixels / 2, plot.inner_height / pixels / 2];
+  x_range.setv({start: atX - right, end: atX + right});
+  y_range.setv({start: atY - up, end: atY + up});
+}
+function fit(everything = whole) {
+  const [wide, high] = [plot.inner_width, plot.inner_height], margin = Math.min(48, wide / 8, high / 8);
+  const all = Math.min((wide - 2 * margin) / (east - west), (high - 2 * margin) / (north - south), known.closest);
+  const [atX, atY, pixels] = [middle(x_range), middle(y_range), scale];
+  for (const [range, length] of [[x_range, wide], [y_range, high]])  // Bokeh's wheel stops there
+    range.setv({min_interval: length / known.closest, max_interval: 2 * length / all});
+  if (everything) lookAt((west + east) / 2, (south + north) / 2, all);
+  else lookAt(atX, atY, pixels);
+  whole = everything;
+}
+function move(right, up, nearer = 1) {
+  const pixels = Math.min(known.closest, Math.max(plot.inner_width / x_range.max_interval, scale * nearer));
+  lookAt(middle(x_range) + right / scale, middle(y_range) + up / scale, pixels);
+}
+for (const name of ["inner_width", "inner_height"]) plot.properties[name].change.connect(() => fit());
+for (const range of [x_range, y_range]) for (const end of ["start", "end"]) range.properties[end].change.connect(() => {
+  scale = plot.inner_width / (x_range.end - x_range.start);
+  whole = false;
+  byId("tip").hidden = true;
+  clearTimeout(soon);
+  soon = setTimeout(fill, 60);
+});
+
+// Pictures stand where there is room for one, as soon as not too many paintings are in view.
+const MOST = 1500, SIDES = [36, 48, 72, 108, 160];
+let shown = rows.map(() => true), placed = [], side, soon;
+function fill() {
+  const fitting = SIDES.findLast((each) => each < 0.6 * known.share * scale) ?? SIDES[0];
+  if (fitting !== side)  // w and h are parts of it
+    source.data = {...source.data, w: w.map((each) => each * fitting), h: h.map((each) => each * fitting)};
+  side = fitting;
+  const lit = source.selected.indices;
+  const within = (at, {start, end}) => Math.abs(at - (start + end) / 2) < 0.75 * (end - start);
+  const seen = rows.filter((row) => shown[row] && within(x[row], x_range) && within(y[row], y_range));
+  const apart = (a, b) => Math.abs(x[a] - x[b]) * scale > side * (w[a] + w[b]) / 2 + 6
+    || Math.abs(y[a] - y[b]) * scale > side * (h[a] + h[b]) / 2 + 6;
+  placed = [];
+  for (const row of seen.length > MOST ? lit : [...lit, ...seen])
+    if (shown[row] && placed.every((other) => apart(row, other))) placed.push(row);
+  model("pictured").indices = placed;
+  const of = (column) => placed.map((row) => column[row]), {data} = source;
+  model("pictures").data = {x: of(x), y: of(y), w: of(data.w), h: of(data.h), picture: of(picture),
+    alpha: placed.map((row) => !lit.length || lit.includes(row) ? 1 : 0.3)};
 }
 
-// --- which are shown -------------------------------------------------------------------------------------
-
-const hidden = new Set();
-let shown = rows.map(() => true);
-const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+// Which are shown: those of the groups that are not hidden, if the words are found in them.
+const hidden = new Set(), plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 let texts;
-
 function choose() {
   const wanted = plain(byId("find").value.trim());
-  if (wanted) texts ??= rows.map((row) =>
-    plain([known.title[row], known.author[row], ...Object.values(known.details[row])].join("\n")));
+  if (wanted) texts ??= rows.map((row) => plain([title[row], author[row], ...Object.values(details[row])].join("\n")));
   shown = rows.map((row) => !hidden.has(group[row]) && (!wanted || texts[row].includes(wanted)));
   const count = shown.filter(Boolean).length;
   byId("found").textContent = count < rows.length ? `${count.toLocaleString("en")} shown` : "";
-  draw();
+  model("places").visible = count < rows.length;
+  model("visible").booleans = shown;
+  fill();
 }
-
 byId("find").oninput = choose;
-byId("find").form.onsubmit = (event) => {
+byId("find").form.onsubmit = (event) => {  // Enter goes from one to the next
   event.preventDefault();
-  const first = shown.indexOf(true);
-  if (byId("find").value && first >= 0) select(first);
+  const next = shown.indexOf(true, (selected ?? -1) + 1);
+  select(next < 0 ? rows.find((row) => shown[row]) : next);
 };
-if (groups.length > 1) groups.forEach(({name, colour, count}, number) => {
-  const button = element("button", "", {title: name, ariaPressed: "true"});
-  const dot = element("i", "");
-  dot.style.background = colour;
-  button.append(dot, name, element("span", count.toLocaleString("en")));
+if (groups.length > 1) byId("groups").append(...groups.map(({name, colour, count}, number) => {
+  const dot = element("i", {style: `background: ${colour}`}), counted = element("span", {}, count.toLocaleString("en"));
+  const button = element("button", {title: name, ariaPressed: "true"}, dot, name, counted);
   button.onclick = () => {
     if (!hidden.delete(number)) hidden.add(number);
     button.ariaPressed = String(!hidden.has(number));
     choose();
   };
-  byId("groups").append(button);
-});
+  return button;
+}));
 
-// --- where they stand ------------------------------------------------------------------------------------
-
-const smallest = (numbers) => numbers.reduce((a, b) => Math.min(a, b), Infinity);
-const largest = (numbers) => numbers.reduce((a, b) => Math.max(a, b), -Infinity);
-const [west, east, south, north] = rows.length ? [smallest(x), largest(x), smallest(y), largest(y)] : [0, 0, 0, 0];
-const CLOSEST = 240, AS_PICTURES = 18, MOST_PICTURES = 2500, SAMPLE = 200;
-// The side of each painting's share of the map, and how far its nearest stands from it: the median of some.
-const share = Math.max(Math.sqrt((east - west) * (north - south) / rows.length), (east - west + north - south) / rows.length) || 1;
-const sample = rows.filter((row) => row % Math.ceil(rows.length / SAMPLE) === 0);
-const nearest = (row) => rows.reduce(
-  (least, each) => each === row ? least : Math.min(least, Math.hypot(x[each] - x[row], y[each] - y[row])), Infinity);
-const median = sample.map(nearest).sort((a, b) => a - b)[sample.length >> 1];
-const step = rows.length > 1 && Math.max(median, share / 50) || 1;
-const view = {x: 0, y: 0, scale: 1};
-let wide = 0, high = 0, least = 1, whole = true;
-
-const placeX = (row) => wide / 2 + (x[row] - view.x) * view.scale;
-const placeY = (row) => high / 2 - (y[row] - view.y) * view.scale;
-const side = () => Math.min(160, 0.6 * share * view.scale);
-
-function showAll() {
-  const margin = Math.min(48, wide / 8, high / 8);
-  const fit = Math.min((wide - 2 * margin) / (east - west), (high - 2 * margin) / (north - south), CLOSEST / step);
-  Object.assign(view, {x: (west + east) / 2, y: (south + north) / 2, scale: fit});
-  least = fit / 2;
-  whole = true;
-  draw();
-}
-
-function zoom(factor, atX = wide / 2, atY = high / 2) {
-  const scale = Math.max(least, Math.min(view.scale * factor, Math.max(CLOSEST / step, 2 * least)));
-  const kept = 1 / view.scale - 1 / scale;  // the point below the pointer stays there
-  view.x += (atX - wide / 2) * kept;
-  view.y -= (atY - high / 2) * kept;
-  view.scale = scale;
-  whole = false;
-  draw();
-}
-
-function at(pointX, pointY) {
-  let best, reach = Math.max(12, 0.6 * side());
-  for (const row of rows) {
-    const far = shown[row] ? Math.hypot(placeX(row) - pointX, placeY(row) - pointY) : Infinity;
-    if (far < reach) [best, reach] = [row, far];
-  }
-  return best;
-}
-
-// --- drawing ---------------------------------------------------------------------------------------------
-
-const loaded = new Map();
-let selected, pointed, due = false;
-
-const address = (row) => `data:image/webp;base64,${known.picture[row]}`;
-
-function picture(row) {
-  let image = loaded.get(row);
-  if (!image) {
-    image = Object.assign(new Image(), {src: address(row), onload: draw});
-    if (loaded.size >= 2 * MOST_PICTURES) loaded.delete(loaded.keys().next().value);
-    loaded.set(row, image);
-  }
-  return image;
-}
-
-function draw() {
-  if (!due) requestAnimationFrame(() => { due = false; drawNow(); });
-  due = true;
-}
-
-function drawNow() {
-  const style = getComputedStyle(document.documentElement);
-  const [ink, ground, empty, hairline] = ["--ink", "--ground", "--empty", "--hairline"].map((name) => style.getPropertyValue(name));
-  const size = side();
-  const within = rows.filter((row) =>
-    Math.abs(placeX(row) - wide / 2) < wide / 2 + size && Math.abs(placeY(row) - high / 2) < high / 2 + size);
-  const seen = within.filter((row) => shown[row]);
-  const pictures = size >= AS_PICTURES && seen.length <= MOST_PICTURES;
-  const near = selected === undefined ? [] : known.neighbours[selected].filter((row) => shown[row]);
-  const lit = new Set([selected, pointed, ...near]);
-  const ratio = devicePixelRatio;
-  paper.setTransform(ratio, 0, 0, ratio, 0, 0);
-  paper.clearRect(0, 0, wide, high);
-
-  function mark(row) {
-    const [left, top, colour] = [placeX(row), placeY(row), groups[group[row]].colour];
-    if (!pictures) {
-      const radius = Math.max(3, Math.min(6, 150 / Math.sqrt(seen.length)));
-      paper.beginPath();
-      paper.arc(left, top, radius, 0, 2 * Math.PI);
-      paper.fillStyle = colour;
-      paper.fill();
-      paper.strokeStyle = row === selected || lit.has(row) ? ink : ground;
-      paper.lineWidth = row === selected ? 3 : lit.has(row) ? 2 : 0.75;
-      if (lit.has(row)) {
-        paper.beginPath();
-        paper.arc(left, top, radius + (row === selected ? 5 : 2.5), 0, 2 * Math.PI);
-      }
-      paper.stroke();
-      return;
-    }
-    const image = known.picture[row] ? picture(row) : {};
-    const scale = image.naturalWidth ? size / Math.max(image.naturalWidth, image.naturalHeight) : 0;
-    const [w, h] = scale ? [image.naturalWidth * scale, image.naturalHeight * scale] : [size, size];
-    const edge = row === selected ? 4 : lit.has(row) ? 3 : groups.length > 1 ? 2 : 0;
-    paper.fillStyle = lit.has(row) ? ink : colour;
-    paper.fillRect(left - w / 2 - edge, top - h / 2 - edge, w + 2 * edge, h + 2 * edge);
-    paper.fillStyle = empty;
-    if (scale) paper.drawImage(image, left - w / 2, top - h / 2, w, h);
-    else paper.fillRect(left - w / 2, top - h / 2, w, h);
-  }
-
-  paper.fillStyle = hairline;  // the others are where they were
-  within.forEach((row) => { if (!shown[row]) paper.fillRect(placeX(row) - 1.5, placeY(row) - 1.5, 3, 3); });
-  seen.forEach((row) => { if (!lit.has(row)) mark(row); });
-  if (selected !== undefined) {  // a veil over all others
-    paper.globalAlpha = 0.65;
-    paper.fillStyle = ground;
-    paper.fillRect(0, 0, wide, high);
-    paper.globalAlpha = 1;
-  }
-  paper.strokeStyle = ink;
-  paper.lineWidth = 1;
-  paper.beginPath();
-  for (const row of near) {
-    paper.moveTo(placeX(selected), placeY(selected));
-    paper.lineTo(placeX(row), placeY(row));
-  }
-  paper.stroke();
-  [...near].reverse().concat(selected ?? [], pointed ?? []).forEach(mark);
-}
-
-// --- the painting that is looked at ----------------------------------------------------------------------
-
-function shownAs(row, alt) {
-  if (!known.picture[row]) return element("span", "no picture", {className: "none"});
-  return Object.assign(new Image(), {src: address(row), alt});
-}
-
-const told = (row) => known.author[row] ? `${known.title[row]}, ${known.author[row]}` : known.title[row];
-
-// The address holds what is looked at, so that a browser's Back goes back.
+// The painting that is looked at, and what of it the panel shows.
+const shownAs = (row, alt) => picture[row] ? Object.assign(new Image(), {src: picture[row], alt})
+  : element("span", {className: "none"}, "no picture");
+let selected, ours = false;
 function select(row) {
-  location.hash = row ?? "";
+  selected = row;
+  byId("shown").hidden = row === undefined;
+  byId("hint").hidden = row !== undefined;
+  const near = neighbours[row] ?? [], of = (column) => near.map((each) => column[each]);
+  ours = true;
+  source.selected.indices = row === undefined ? [] : [row, ...near];  // Bokeh lets all others fade
+  ours = false;
+  model("lines").data = {x0: near.map(() => x[row]), y0: near.map(() => y[row]), x1: of(x), y1: of(y)};
+  if (row !== undefined) tell(row);
+  fill();
 }
-
-function look() {
-  const row = /^#\d+$/.test(location.hash) ? Number(location.hash.slice(1)) : undefined;
-  selected = row < rows.length ? row : undefined;
-  byId("shown").hidden = selected === undefined;
-  byId("hint").hidden = selected !== undefined;
-  if (selected !== undefined) tell(selected);
-  draw();
-}
-
 function tell(row) {
-  if (Math.abs(placeX(row) - wide / 2) > wide / 2 || Math.abs(placeY(row) - high / 2) > high / 2) {
-    Object.assign(view, {x: x[row], y: y[row]});
-    whole = false;
-  }
-  const image = shownAs(row, known.title[row]);
+  const out = (at, {start, end}) => at < start || at > end;
+  if (out(x[row], x_range) || out(y[row], y_range)) lookAt(x[row], y[row], scale);
+  const image = shownAs(row, title[row]);
   image.onload = () => { image.style.width = `${2 * image.naturalWidth}px`; };  // larger it would be a blur
   byId("picture").replaceChildren(image);
-  byId("name").textContent = known.title[row];
-  byId("author").textContent = known.author[row];
-  byId("details").replaceChildren(...Object.entries(known.details[row]).flatMap(
-    ([name, value]) => [element("dt", name), element("dd", value, {dir: "auto"})]));
-  byId("neighbours").replaceChildren(...known.neighbours[row].map((each, place) => {
-    const cosine = known.cosines[row][place].toFixed(3);
-    const button = element("button", "", {title: told(each), ariaLabel: `${told(each)}: ${cosine}`});
-    button.append(shownAs(each, ""), cosine);
-    button.onclick = () => {
-      select(each);
-      byId("name").focus({preventScroll: true});
-    };
-    return button;
+  byId("name").textContent = title[row];
+  byId("author").textContent = author[row];
+  byId("details").replaceChildren(...Object.entries(details[row]).flatMap(
+    ([name, value]) => [element("dt", {}, name), element("dd", {dir: "auto"}, value)]));
+  byId("neighbours").replaceChildren(...neighbours[row].map((each, place) => {
+    const told = [title[each], author[each]].filter(Boolean).join(", "), cosine = cosines[row][place].toFixed(3);
+    const words = {title: told, ariaLabel: `${told}: ${cosine}`};
+    const onclick = () => { select(each); byId("name").focus({preventScroll: true}); };
+    return element("button", {...words, onclick}, shownAs(each, ""), cosine);
   }));
   document.querySelector("aside").scrollTop = 0;
 }
 
-function point(row, atX, atY) {
-  if (row !== pointed) {
-    pointed = row;
-    byId("tip").hidden = row === undefined;
-    canvas.style.cursor = row === undefined ? "" : "pointer";
-    if (row !== undefined) {
-      const words = element("div", "");
-      words.append(element("b", known.title[row], {dir: "auto"}), element("div", known.author[row], {dir: "auto"}));
-      if (groups.length > 1) words.append(element("div", groups[group[row]].name, {className: "soft", dir: "auto"}));
-      byId("tip").replaceChildren(shownAs(row, ""), words);
-    }
-    draw();
-  }
-  const {style, offsetWidth, offsetHeight} = byId("tip");
-  style.left = `${atX + 16 + offsetWidth < wide ? atX + 16 : Math.max(0, atX - 16 - offsetWidth)}px`;
-  style.top = `${Math.max(0, Math.min(atY - offsetHeight / 2, high - offsetHeight))}px`;
+// What Bokeh's tools have hit: a picture lies above the dots, and above no other picture.
+const topmost = (hits) => hits.find((row) => placed.includes(row)) ?? hits.at(-1);
+source.selected.properties.indices.change.connect(() => ours || select(topmost(source.selected.indices)));
+source.inspect.connect(([, {geometry: {sx, sy}}]) => {
+  const row = topmost([...source.selection_manager.inspectors.values()].flatMap(({indices}) => indices));
+  const tip = byId("tip"), {inner_width: wide, inner_height: high} = plot;
+  tip.hidden = row === undefined;
+  if (tip.hidden) return;
+  const words = [element("b", {dir: "auto"}, title[row]), element("div", {dir: "auto"}, author[row])];
+  if (groups.length > 1) words.push(element("div", {dir: "auto", className: "soft"}, groups[group[row]].name));
+  tip.replaceChildren(shownAs(row, ""), element("div", {}, ...words));
+  Object.assign(tip.style, {left: `${sx}px`, top: `${sy}px`});  // towards the middle of the map
+  tip.style.translate = `${sx < wide / 2 ? "16px" : "calc(-100% - 16px)"} -${100 * sy / high}%`;
+});
+
+// Keys, buttons, and colours by day and by night.
+const MOVES = {ArrowLeft: [-80, 0], ArrowRight: [80, 0], ArrowUp: [0, 80], ArrowDown: [0, -80],
+  "+": [0, 0, 1.5], "=": [0, 0, 1.5], "-": [0, 0, 1 / 1.5]};
+const press = (key) => MOVES[key] ? move(...MOVES[key]) : key === "0" ? fit(true) : key === "Escape" && select();
+byId("map").onkeydown = ({key, ctrlKey, metaKey, altKey}) => ctrlKey || metaKey || altKey || press(key);
+for (const button of document.querySelectorAll("#zoom button")) button.onclick = () => press(button.value);
+canvas_view.events_el.tabIndex = -1;  // the map around it takes the keys, and shows that it does
+canvas_view.events_el.style.outline = "none";
+function colour() {
+  const style = getComputedStyle(document.documentElement);
+  const [ink, ground, empty] = ["--ink", "--ground", "--empty"].map((name) => ({value: style.getPropertyValue(name)}));
+  const [dots, frames, links] = ["dots", "frames", "links"].map(model);
+  dots.selection_glyph.line_color = frames.selection_glyph.line_color = links.glyph.line_color = ink;
+  dots.glyph.line_color = dots.nonselection_glyph.line_color = ground;
+  frames.nonselection_glyph.fill_color = ground;  // or the dots below would show through the picture
+  frames.glyph.fill_color = frames.selection_glyph.fill_color = empty;
 }
-
-// --- pointers, wheel and keys ----------------------------------------------------------------------------
-
-const pressed = new Map();
-let moved = 0;
-
-canvas.onpointerdown = (event) => {
-  canvas.setPointerCapture(event.pointerId);
-  if (!pressed.size) moved = 0;
-  pressed.set(event.pointerId, [event.offsetX, event.offsetY]);
-};
-canvas.onpointermove = (event) => {
-  const {pointerId, offsetX, offsetY} = event, before = pressed.get(pointerId);
-  if (!before) {
-    if (event.pointerType === "mouse") point(at(offsetX, offsetY), offsetX, offsetY);
-    return;
-  }
-  const other = [...pressed].find(([id]) => id !== pointerId)?.[1];
-  const [right, down] = [offsetX - before[0], offsetY - before[1]];
-  pressed.set(pointerId, [offsetX, offsetY]);
-  moved += Math.hypot(right, down);
-  if (moved < 5) return;
-  point(undefined, 0, 0);
-  whole = false;
-  view.x -= right / pressed.size / view.scale;  // two fingers move the map half each
-  view.y += down / pressed.size / view.scale;
-  if (other) {
-    const between = ([a, b]) => Math.hypot(a - other[0], b - other[1]) || 1;
-    zoom(between([offsetX, offsetY]) / between(before), (offsetX + other[0]) / 2, (offsetY + other[1]) / 2);
-  }
-  draw();
-};
-canvas.onpointerup = (event) => {
-  pressed.delete(event.pointerId);
-  if (moved < 5 && event.button === 0) select(at(event.offsetX, event.offsetY));
-};
-canvas.onpointercancel = (event) => { pressed.delete(event.pointerId); };
-canvas.onpointerleave = () => point(undefined, 0, 0);
-canvas.addEventListener("wheel", (event) => {
-  event.preventDefault();
-  zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.03 : 0.0015)), event.offsetX, event.offsetY);
-}, {passive: false});
-
-function go(right, up) {
-  const [fromX, fromY] = selected === undefined ? [view.x, view.y] : [x[selected], y[selected]];
-  let best, least = Infinity;
-  for (const row of rows) {
-    if (!shown[row] || row === selected) continue;
-    const [dx, dy] = [x[row] - fromX, y[row] - fromY];
-    const along = dx * right + dy * up, aside = Math.abs(dx * up) + Math.abs(dy * right);
-    const far = selected === undefined ? Math.hypot(dx, dy) : along >= aside && along > 0 ? along + aside : Infinity;
-    if (far < least) [best, least] = [row, far];
-  }
-  if (best !== undefined) select(best);
-}
-
-const KEYS = {
-  ArrowLeft: () => go(-1, 0), ArrowRight: () => go(1, 0), ArrowUp: () => go(0, 1), ArrowDown: () => go(0, -1),
-  "+": () => zoom(1.4), "=": () => zoom(1.4), "-": () => zoom(1 / 1.4), 0: showAll, Escape: () => select(),
-};
-canvas.onkeydown = (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || !Object.hasOwn(KEYS, event.key)) return;
-  event.preventDefault();
-  KEYS[event.key]();
-};
-byId("nearer").onclick = () => zoom(1.6);
-byId("further").onclick = () => zoom(1 / 1.6);
-byId("all").onclick = showAll;
-
-new ResizeObserver(() => {
-  const first = !wide;
-  ({clientWidth: wide, clientHeight: high} = canvas);
-  canvas.width = wide * devicePixelRatio;
-  canvas.height = high * devicePixelRatio;
-  if (whole) showAll();
-  if (first) look();
-  drawNow();  // at once: a canvas that gets another size is empty
-}).observe(canvas);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-addEventListener("hashchange", look);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colour);
+colour();
+fit();
