@@ -47,6 +47,7 @@ FOREIGN = {
     "aiohttp": "_aiohttp",
     "anyascii": "semart",
     "anyio": "_transport emulator",
+    "bokeh": "map",
     "click": "cli demo emulator",
     "dotenv": "cli",
     "duckdb": "gallery",

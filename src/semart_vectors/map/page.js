@@ -24,13 +24,12 @@ function lookAt(atX, atY, pixels) {
   y_range.setv({start: atY - up, end: atY + up});
 }
 function fit(everything = whole) {
-  const [wide, high] = [plot.inner_width, plot.inner_height], margin = Math.min(48, wide / 8, high / 8);
+  const {inner_width: wide, inner_height: high} = plot, margin = Math.min(48, wide / 8, high / 8);
   const all = Math.min((wide - 2 * margin) / (east - west), (high - 2 * margin) / (north - south), known.closest);
-  const [atX, atY, pixels] = [middle(x_range), middle(y_range), scale];
-  for (const [range, length] of [[x_range, wide], [y_range, high]])  // Bokeh's wheel stops there
-    range.setv({min_interval: length / known.closest, max_interval: 2 * length / all});
-  if (everything) lookAt((west + east) / 2, (south + north) / 2, all);
-  else lookAt(atX, atY, pixels);
+  const now = [middle(x_range), middle(y_range), scale], everywhere = [(west + east) / 2, (south + north) / 2, all];
+  x_range.setv({min_interval: wide / known.closest, max_interval: 2 * wide / all});  // Bokeh's wheel stops there
+  y_range.setv({min_interval: high / known.closest, max_interval: 2 * high / all});
+  lookAt(...everything ? everywhere : now);
   whole = everything;
 }
 function move(right, up, nearer = 1) {
@@ -47,7 +46,7 @@ for (const range of [x_range, y_range]) for (const end of ["start", "end"]) rang
 });
 
 // Pictures stand where there is room for one, as soon as not too many paintings are in view.
-const MOST = 1500, SIDES = [36, 48, 72, 108, 160];
+const SIDES = [36, 48, 72, 108, 160];
 let shown = rows.map(() => true), placed = [], side, soon;
 function fill() {
   const fitting = SIDES.findLast((each) => each < 0.6 * known.share * scale) ?? SIDES[0];
@@ -60,7 +59,7 @@ function fill() {
   const apart = (a, b) => Math.abs(x[a] - x[b]) * scale > side * (w[a] + w[b]) / 2 + 6
     || Math.abs(y[a] - y[b]) * scale > side * (h[a] + h[b]) / 2 + 6;
   placed = [];
-  for (const row of seen.length > MOST ? lit : [...lit, ...seen])
+  for (const row of seen.length > known.most ? lit : [...lit, ...seen])
     if (shown[row] && placed.every((other) => apart(row, other))) placed.push(row);
   model("pictured").indices = placed;
   const of = (column) => placed.map((row) => column[row]), {data} = source;
@@ -79,7 +78,7 @@ function choose() {
   byId("found").textContent = count < rows.length ? `${count.toLocaleString("en")} shown` : "";
   model("places").visible = count < rows.length;
   model("visible").booleans = shown;
-  fill();
+  select(shown[selected] ? selected : undefined);
 }
 byId("find").oninput = choose;
 byId("find").form.onsubmit = (event) => {  // Enter goes from one to the next
@@ -103,15 +102,15 @@ const shownAs = (row, alt) => picture[row] ? Object.assign(new Image(), {src: pi
   : element("span", {className: "none"}, "no picture");
 let selected, ours = false;
 function select(row) {
+  if (row !== undefined && row !== selected) tell(row);
   selected = row;
   byId("shown").hidden = row === undefined;
   byId("hint").hidden = row !== undefined;
-  const near = neighbours[row] ?? [], of = (column) => near.map((each) => column[each]);
+  const near = (neighbours[row] ?? []).filter((each) => shown[each]), of = (column) => near.map((each) => column[each]);
   ours = true;
   source.selected.indices = row === undefined ? [] : [row, ...near];  // Bokeh lets all others fade
   ours = false;
   model("lines").data = {x0: near.map(() => x[row]), y0: near.map(() => y[row]), x1: of(x), y1: of(y)};
-  if (row !== undefined) tell(row);
   fill();
 }
 function tell(row) {
@@ -161,7 +160,6 @@ function colour() {
   const [ink, ground, empty] = ["--ink", "--ground", "--empty"].map((name) => ({value: style.getPropertyValue(name)}));
   const [dots, frames, links] = ["dots", "frames", "links"].map(model);
   dots.selection_glyph.line_color = frames.selection_glyph.line_color = links.glyph.line_color = ink;
-  dots.glyph.line_color = dots.nonselection_glyph.line_color = ground;
   frames.nonselection_glyph.fill_color = ground;  // or the dots below would show through the picture
   frames.glyph.fill_color = frames.selection_glyph.fill_color = empty;
 }

@@ -15,7 +15,7 @@ import numpy as np
 import orjson
 
 from semart_vectors.files import write_aside
-from semart_vectors.pictures import EMPTY, GROUND, HAIRLINE, INK
+from semart_vectors.pictures import EMPTY, FAINT, INK
 
 try:
     from bokeh.embed import json_item
@@ -58,6 +58,9 @@ _BYTES_A_PIXEL = 0.2
 """What a WebP of quality 60 takes at such sizes; a photograph takes 0.19, a plain picture less."""
 
 _SMALLEST, _LARGEST, _QUALITY = 64, 400, 60
+
+_MOST_IN_VIEW = 1500
+"""Of more paintings than these, all are dots: a picture here and there would hide what is to be seen."""
 
 _CLOSEST_PX = 240
 """So far from its nearest stands a painting on the plot that cannot be zoomed any more."""
@@ -128,6 +131,7 @@ def write_page(
         "plot": json_item(_plot(columns)),
         "bounds": [west, east, south, north],
         "share": share,
+        "most": _MOST_IN_VIEW,
         "closest": _CLOSEST_PX / _step(places, share),
         "title": [each.title for each in paintings],
         "author": [each.author for each in paintings],
@@ -178,7 +182,9 @@ def _plot(columns: dict[str, Any]) -> figure:
     lines = ColumnDataSource({"x0": [], "y0": [], "x1": [], "y1": []}, name="lines")
     shown = BooleanFilter(booleans=[True] * count, name="visible")
     pictured = IndexFilter(indices=[], name="pictured")
-    plot.scatter("x", "y", source=source, name="places", visible=False, size=4, color=HAIRLINE)
+    # Where the others are, while some are hidden.
+    places = plot.scatter("x", "y", source=source, name="places", size=4, color=FAINT, alpha=0.4)
+    places.visible, places.nonselection_glyph = False, None
     plot.segment("x0", "y0", "x1", "y1", source=lines, name="links", line_color=INK)
     dots = plot.scatter(
         "x",
@@ -188,10 +194,9 @@ def _plot(columns: dict[str, Any]) -> figure:
         name="dots",
         size=12 if count <= 1000 else 8 if count <= 5000 else 6,  # noqa: PLR2004 - so that they seldom overlap
         fill_color="colour",
-        line_color=GROUND,
-        line_width=0.5,
+        line_color=None,
+        line_width=2,
         selection_line_color=INK,
-        selection_line_width=2,
         nonselection_alpha=0.3,
     )
     frames = plot.rect(
@@ -207,6 +212,7 @@ def _plot(columns: dict[str, Any]) -> figure:
         fill_color=EMPTY,
         line_color="colour",
         line_width=4,
+        line_join="miter",
         selection_line_color=INK,
         nonselection_line_alpha=0.3,
         nonselection_fill_alpha=1,
