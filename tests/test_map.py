@@ -363,7 +363,7 @@ def gallery(tmp_path: Path) -> Gallery:
 @pytest.fixture
 def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a page of so many that they are dots from afar."""
-    monkeypatch.setattr("semart_vectors.map.page._MOST_IN_VIEW", 100)
+    monkeypatch.setattr("semart_vectors.map.page._MOST_IN_VIEW", 200)
     make_gallery_page(tmp_path, make_gallery(tmp_path, in_groups(6, 40), type=["a", "b"] * 120), "Many")
 
 
@@ -490,13 +490,12 @@ async def test_from_near_by_the_dots_are_pictures(tmp_path: Path) -> None:
         last = await tab.value_of("at(239)")  # it is drawn over all others
         assert (await seen(tab)).getpixel(tuple(last)) == (208, 87, 60)
         assert await tab.value_of(PICTURED) == []
-        for _ in range(2):
-            await tab.wheel(*last, by=-400)
+        await tab.wheel(*last, by=-400)
         await tab.until(f"{PICTURED}.length")
         assert await tab.value_of("at(239)") == pytest.approx(last, abs=6)  # a wheel knows whole pixels
         await tab.value_of("void (window.before = model('pictures').data)")
-        await drag(tab, (500, 500), (-150, 120))
-        assert await tab.value_of("at(239)") == pytest.approx([last[0] - 150, last[1] + 120], abs=8)
+        await drag(tab, (700, 500), (-300, -60))
+        assert await tab.value_of("at(239)") == pytest.approx([last[0] - 300, last[1] - 60], abs=8)
         await tab.until("model('pictures').data !== before")
         await tab.value_of("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         window = await seen(tab)
@@ -504,7 +503,7 @@ async def test_from_near_by_the_dots_are_pictures(tmp_path: Path) -> None:
             f"{PICTURED}.map((row) => [row, ...at(row), model('paintings').data.w[row]])"
         )
         inside = [(row, x, y) for row, x, y, _ in placed if 10 < x < 1000 and 250 < y < 740]
-        assert len(inside) > 5
+        assert len(inside) > 2
         for row, x, y in inside:
             assert window.getpixel((x, y)) == pytest.approx((row, 255 - row, 60), abs=12)
         for row, x, y, side in placed:
