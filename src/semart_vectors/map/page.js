@@ -78,6 +78,7 @@ function showAll() {
 }
 
 function zoom(factor, atX = wide / 2, atY = high / 2) {
+  point();
   const scale = Math.max(least, Math.min(view.scale * factor, Math.max(CLOSEST / step, 2 * least)));
   const kept = 1 / view.scale - 1 / scale;  // the point below the pointer stays there
   view.x += (atX - wide / 2) * kept;
@@ -228,7 +229,7 @@ function tell(row) {
   document.querySelector("aside").scrollTop = 0;
 }
 
-function point(row, atX, atY) {
+function point(row) {
   if (row !== pointed) {
     pointed = row;
     byId("tip").hidden = row === undefined;
@@ -241,9 +242,11 @@ function point(row, atX, atY) {
     }
     draw();
   }
+  if (row === undefined) return;
   const {style, offsetWidth, offsetHeight} = byId("tip");
-  style.left = `${atX + 16 + offsetWidth < wide ? atX + 16 : Math.max(0, atX - 16 - offsetWidth)}px`;
-  style.top = `${Math.max(0, Math.min(atY - offsetHeight / 2, high - offsetHeight))}px`;
+  const [left, top, gap] = [placeX(row), placeY(row), Math.max(12, side() / 2 + 8)];  // beside it, not over it
+  style.left = `${left + gap + offsetWidth < wide ? left + gap : Math.max(0, left - gap - offsetWidth)}px`;
+  style.top = `${Math.max(0, Math.min(top - offsetHeight / 2, high - offsetHeight))}px`;
 }
 
 // --- pointers, wheel and keys ----------------------------------------------------------------------------
@@ -259,7 +262,7 @@ canvas.onpointerdown = (event) => {
 canvas.onpointermove = (event) => {
   const {pointerId, offsetX, offsetY} = event, before = pressed.get(pointerId);
   if (!before) {
-    if (event.pointerType === "mouse") point(at(offsetX, offsetY), offsetX, offsetY);
+    if (event.pointerType === "mouse") point(at(offsetX, offsetY));
     return;
   }
   const other = [...pressed].find(([id]) => id !== pointerId)?.[1];
@@ -267,7 +270,7 @@ canvas.onpointermove = (event) => {
   pressed.set(pointerId, [offsetX, offsetY]);
   moved += Math.hypot(right, down);
   if (moved < 5) return;
-  point(undefined, 0, 0);
+  point();
   whole = false;
   view.x -= right / pressed.size / view.scale;  // two fingers move the map half each
   view.y += down / pressed.size / view.scale;
@@ -282,7 +285,7 @@ canvas.onpointerup = (event) => {
   if (moved < 5 && event.button === 0) select(at(event.offsetX, event.offsetY));
 };
 canvas.onpointercancel = (event) => { pressed.delete(event.pointerId); };
-canvas.onpointerleave = () => point(undefined, 0, 0);
+canvas.onpointerleave = () => point();
 canvas.addEventListener("wheel", (event) => {
   event.preventDefault();
   zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.03 : 0.0015)), event.offsetX, event.offsetY);

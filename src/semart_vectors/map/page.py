@@ -11,6 +11,7 @@ from collections import Counter
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import orjson
 
 from semart_vectors.files import write_aside
@@ -70,10 +71,11 @@ def write_page(
     """
     held = list(pictures)
     rows, cosines = near
+    x, y = (places * (1000 / np.abs(places).max(initial=1e-9))).T  # so that three decimals tell all
     groups, numbers = _groups(paintings)
     known = {
-        "x": _rounded(places[:, 0]),
-        "y": _rounded(places[:, 1]),
+        "x": _rounded(x),
+        "y": _rounded(y),
         "title": [each.title for each in paintings],
         "author": [each.author for each in paintings],
         "group": numbers,
