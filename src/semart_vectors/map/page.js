@@ -39,7 +39,7 @@ if (groups.length > 1) groups.forEach(({name, colour, count}, number) => {
   const button = element("button", "", {title: name, ariaPressed: "true"});
   const dot = element("i", "");
   dot.style.background = colour;
-  button.append(dot, name, element("span", count.toLocaleString("en")));
+  button.append(dot, element("bdi", name), element("span", count.toLocaleString("en")));
   button.onclick = () => {
     if (!hidden.delete(number)) hidden.add(number);
     button.ariaPressed = String(!hidden.has(number));
@@ -55,7 +55,8 @@ const largest = (numbers) => numbers.reduce((a, b) => Math.max(a, b), -Infinity)
 const [west, east, south, north] = rows.length ? [smallest(x), largest(x), smallest(y), largest(y)] : [0, 0, 0, 0];
 const CLOSEST = 240, AS_PICTURES = 18, MOST_PICTURES = 2500, SAMPLE = 200;
 // The side of each painting's share of the map, and how far its nearest stands from it: the median of some.
-const share = Math.max(Math.sqrt((east - west) * (north - south) / rows.length), (east - west + north - south) / rows.length) || 1;
+const [across, up] = [east - west, north - south];
+const share = Math.max(Math.sqrt(across * up / rows.length), (across + up) / rows.length) || 1;
 const sample = rows.filter((row) => row % Math.ceil(rows.length / SAMPLE) === 0);
 const nearest = (row) => rows.reduce(
   (least, each) => each === row ? least : Math.min(least, Math.hypot(x[each] - x[row], y[each] - y[row])), Infinity);
@@ -70,7 +71,7 @@ const side = () => Math.min(160, 0.6 * share * view.scale);
 
 function showAll() {
   const margin = Math.min(48, wide / 8, high / 8);
-  const fit = Math.min((wide - 2 * margin) / (east - west), (high - 2 * margin) / (north - south), CLOSEST / step);
+  const fit = Math.min((wide - 2 * margin) / across, (high - 2 * margin) / up, CLOSEST / step);
   Object.assign(view, {x: (west + east) / 2, y: (south + north) / 2, scale: fit});
   least = fit / 2;
   whole = true;
@@ -121,7 +122,8 @@ function draw() {
 
 function drawNow() {
   const style = getComputedStyle(document.documentElement);
-  const [ink, ground, empty, hairline] = ["--ink", "--ground", "--empty", "--hairline"].map((name) => style.getPropertyValue(name));
+  const [ink, ground, empty, hairline] = ["ink", "ground", "empty", "hairline"].map(
+    (name) => style.getPropertyValue(`--${name}`));
   const size = side();
   const within = rows.filter((row) =>
     Math.abs(placeX(row) - wide / 2) < wide / 2 + size && Math.abs(placeY(row) - high / 2) < high / 2 + size);
@@ -141,12 +143,12 @@ function drawNow() {
       paper.arc(left, top, radius, 0, 2 * Math.PI);
       paper.fillStyle = colour;
       paper.fill();
-      paper.strokeStyle = row === selected || lit.has(row) ? ink : ground;
-      paper.lineWidth = row === selected ? 3 : lit.has(row) ? 2 : 0.75;
       if (lit.has(row)) {
         paper.beginPath();
         paper.arc(left, top, radius + (row === selected ? 5 : 2.5), 0, 2 * Math.PI);
       }
+      paper.strokeStyle = lit.has(row) ? ink : ground;
+      paper.lineWidth = row === selected ? 3 : lit.has(row) ? 2 : 0.75;
       paper.stroke();
       return;
     }
@@ -255,6 +257,7 @@ const pressed = new Map();
 let moved = 0;
 
 canvas.onpointerdown = (event) => {
+  if (event.button !== 0) return;
   canvas.setPointerCapture(event.pointerId);
   if (!pressed.size) moved = 0;
   pressed.set(event.pointerId, [event.offsetX, event.offsetY]);
@@ -281,8 +284,7 @@ canvas.onpointermove = (event) => {
   draw();
 };
 canvas.onpointerup = (event) => {
-  pressed.delete(event.pointerId);
-  if (moved < 5 && event.button === 0) select(at(event.offsetX, event.offsetY));
+  if (pressed.delete(event.pointerId) && moved < 5) select(at(event.offsetX, event.offsetY));
 };
 canvas.onpointercancel = (event) => { pressed.delete(event.pointerId); };
 canvas.onpointerleave = () => point();
@@ -298,7 +300,7 @@ function go(right, up) {
     if (!shown[row] || row === selected) continue;
     const [dx, dy] = [x[row] - fromX, y[row] - fromY];
     const along = dx * right + dy * up, aside = Math.abs(dx * up) + Math.abs(dy * right);
-    const far = selected === undefined ? Math.hypot(dx, dy) : along >= aside && along > 0 ? along + aside : Infinity;
+    const far = selected === undefined ? Math.hypot(dx, dy) : along > 0 ? along + 2 * aside : Infinity;
     if (far < least) [best, least] = [row, far];
   }
   if (best !== undefined) select(best);
