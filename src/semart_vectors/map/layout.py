@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _COMPONENTS, _PERPLEXITY, _FEWEST = 50, 30, 8
 
 ANGLE = 1.0
-"""How coarsely t-SNE sees what is far away: 0.5, its own, takes twice as long, for the same neighbours."""
+"""How coarsely t-SNE sees what is far away: 0.5, its own, takes twice as long for hardly more."""
 
 FREE = 1.5
 """Cells for each painting: so much room that groups and the gaps between them keep their shape."""
