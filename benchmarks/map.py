@@ -3,7 +3,7 @@
     python benchmarks/map.py [--quick] [--json PATH]
 
 Makes up two collections: one in tight groups, one that is a cloud. Each is placed once at every angle, in one
-thread as always, and judged by the nearest in all 1,024 directions: which share of the ten nearest are
+thread as always, and compared with the nearest in all 1,024 directions: which share of the ten nearest are
 among the ten nearest on the map, and the trustworthiness of 3,000. Then a page of the first is drawn, with
 photograph-like pictures of 320 by 240.
 """
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from semart_vectors.map.layout import Vectors
 
 ANGLES = (0.5, 0.8, layout.ANGLE)
-SEMART, JUDGED, NEAREST = 11_206, 3_000, 10
+SEMART, COMPARED, NEAREST = 11_206, 3_000, 10
 
 
 def in_groups(count: int) -> Vectors:
@@ -50,14 +50,14 @@ def in_a_cloud(count: int) -> Vectors:
     return (common + said @ dice.normal(size=(30, 1024)) + noise).astype(np.float32)
 
 
-def judge(vectors: Vectors, places: Vectors) -> dict[str, float]:
+def kept_of(vectors: Vectors, places: Vectors) -> dict[str, float]:
     """Say how much of the neighbourhoods is kept."""
     near, _ = layout.neighbours(vectors, NEAREST)
     on_map = np.array(
         [np.argpartition(((places - place) ** 2).sum(axis=1), NEAREST)[: NEAREST + 1] for place in places]
     )
     kept = np.mean([np.isin(all_of, some).sum() for all_of, some in zip(near, on_map, strict=True)]) / NEAREST
-    some = np.random.default_rng(0).permutation(len(vectors))[:JUDGED]
+    some = np.random.default_rng(0).permutation(len(vectors))[:COMPARED]
     trust = trustworthiness(vectors[some], places[some], n_neighbors=NEAREST, metric="cosine")
     return {"kept": float(kept), "trustworthiness": float(trust)}
 
@@ -85,7 +85,7 @@ def main() -> None:
             begun = time.perf_counter()
             places = layout.place(vectors)
             place_s = time.perf_counter() - begun
-            results[f"{name}, angle {angle}"] = {"place_s": place_s, **judge(vectors, places)}
+            results[f"{name}, angle {angle}"] = {"place_s": place_s, **kept_of(vectors, places)}
     results["page"] = draw(in_groups(count))
     tell(results, options.json)
 
