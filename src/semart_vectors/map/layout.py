@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 # As is usual with t-SNE: the directions that hold nearly all that the vectors say, and its own perplexity.
 _COMPONENTS, _PERPLEXITY, _FEWEST = 50, 30, 8
 
-_ANGLE = 0.8
-"""How coarsely t-SNE sees what is far away: two thirds of the time of its own 0.5, and no worse a map."""
+ANGLE = 1.0
+"""How coarsely t-SNE sees what is far away: 0.5, its own, takes twice as long for hardly more."""
 
 FREE = 1.5
 """Cells for each painting: so much room that groups and the gaps between them keep their shape."""
@@ -54,7 +54,7 @@ def place(vectors: Vectors) -> Vectors:
         places = components.fit_transform(alike)
         if not few:
             perplexity = min(_PERPLEXITY, (count - 1) / 3)
-            tsne = TSNE(2, perplexity=perplexity, angle=_ANGLE, init="pca", random_state=0)
+            tsne = TSNE(2, perplexity=perplexity, angle=ANGLE, init="pca", random_state=0)
             places = tsne.fit_transform(places)
     return np.asarray(places - places.mean(axis=0), np.float32)
 

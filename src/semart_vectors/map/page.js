@@ -88,7 +88,7 @@ byId("find").form.onsubmit = (event) => {  // Enter goes from one to the next
 };
 if (groups.length > 1) byId("groups").append(...groups.map(({name, colour, count}, number) => {
   const dot = element("i", {style: `background: ${colour}`}), counted = element("span", {}, count.toLocaleString("en"));
-  const button = element("button", {title: name, ariaPressed: "true"}, dot, name, counted);
+  const button = element("button", {title: name, ariaPressed: "true"}, dot, element("bdi", {}, name), counted);
   button.onclick = () => {
     if (!hidden.delete(number)) hidden.add(number);
     button.ariaPressed = String(!hidden.has(number));
@@ -135,15 +135,19 @@ function tell(row) {
 // What Bokeh's tools have hit: a picture lies above the dots, and above no other picture.
 const topmost = (hits) => hits.find((row) => placed.includes(row)) ?? hits.at(-1);
 source.selected.properties.indices.change.connect(() => ours || select(topmost(source.selected.indices)));
-source.inspect.connect(([, {geometry: {sx, sy}}]) => {
+source.inspect.connect(() => {
   const row = topmost([...source.selection_manager.inspectors.values()].flatMap(({indices}) => indices));
-  const tip = byId("tip"), {inner_width: wide, inner_height: high} = plot;
+  const tip = byId("tip");
   tip.hidden = row === undefined;
   if (tip.hidden) return;
   const words = [element("b", {dir: "auto"}, title[row]), element("div", {dir: "auto"}, author[row])];
   if (groups.length > 1) words.push(element("div", {dir: "auto", className: "soft"}, groups[group[row]].name));
   tip.replaceChildren(shownAs(row, ""), element("div", {}, ...words));
-  Object.assign(tip.style, {left: `${sx}px`, top: `${sy}px`});  // towards the middle of the map
+  const [left, top] = [(x[row] - x_range.start) * scale, (y_range.end - y[row]) * scale];
+  const gap = 12 + (placed.includes(row) ? side * w[row] / 2 : 0);  // beside it, towards the middle of the map
+  Object.assign(tip.style, {left: `${left}px`, top: `${top}px`});
+  tip.style.translate = `${left < plot.inner_width / 2 ? `${gap}px` : `calc(-100% - ${gap}px)`} -${100 * top / plot.inner_height}%`;
+});  // towards the middle of the map
   tip.style.translate = `${sx < wide / 2 ? "16px" : "calc(-100% - 16px)"} -${100 * sy / high}%`;
 });
 
