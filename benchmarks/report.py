@@ -1,6 +1,8 @@
-"""Makes the tables and plots of docs/performance.md from results.json, without measuring anything.
+"""Makes the tables of docs/performance.md and docs/from-the-tutorial.md, and the plots, from results.json.
 
-python benchmarks/report.py
+    python benchmarks/report.py
+
+Without measuring anything.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 RESULTS = Path(__file__).with_name("results.json")
-PAGE = ROOT / "docs" / "performance.md"
+PAGES = (ROOT / "docs" / "performance.md", ROOT / "docs" / "from-the-tutorial.md")
 PLOTS = ROOT / "docs" / "performance"
 
 Results = dict[str, Any]
@@ -424,6 +426,94 @@ def machine_table(results: Results) -> str:
     )
 
 
+def both_ways(cases: Cases, *keys: str) -> dict[tuple[Any, ...], dict[str, dict[str, Any]]]:
+    """Return the cases of the script and of ours side by side, in the order of what they have in common."""
+    found: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
+    for case in cases:
+        found.setdefault(tuple(case[key] for key in keys), {})[case["way"]] = case
+    return {key: ways for key, ways in sorted(found.items()) if len(ways) == 2}
+
+
+def tutorial_limits_table(results: Results) -> str:
+    """Return what is missing after a run under a limit."""
+    cases = both_ways(results.get("tutorial", {}).get("limits", []), "rate", "call_s", "kind")
+    if not cases:
+        return UNKNOWN
+    return table(
+        (
+            "limit",
+            "half of the calls take",
+            "paintings",
+            "the script: lost",
+            "time, s",
+            "here: lost",
+            "time, s",
+        ),
+        (
+            (
+                f"{rate:g} a second, {LIMITS[kind]}"
+                if rate >= 1
+                else f"{60 * rate:g} a minute, {LIMITS[kind]}",
+                *(f"{call_s:g} s", f"{ways['here']['images']}"),
+                *(
+                    cell
+                    for way in ("tutorial", "here")
+                    for cell in (f"{ways[way]['lost']}", f"{ways[way]['seconds']:.0f}")
+                ),
+            )
+            for (rate, call_s, kind), ways in cases.items()
+        ),
+    )
+
+
+def tutorial_restart_table(results: Results) -> str:
+    """Return what it costs to be stopped half way."""
+    cases = both_ways(results.get("tutorial", {}).get("restart", []), "stopped_by")
+    if not cases:
+        return UNKNOWN
+    names = {"SIGINT": "Ctrl-C", "SIGKILL": "`kill -9`"}
+    return table(
+        (
+            "stopped half way by",
+            "paintings",
+            "the script: paid twice",
+            "second run, s",
+            "here: paid twice",
+            "second run, s",
+        ),
+        (
+            (
+                *(names[stopped_by], f"{ways['here']['images']}"),
+                *(
+                    cell
+                    for way in ("tutorial", "here")
+                    for cell in (f"{ways[way]['paid_twice']}", f"{ways[way]['seconds']:.0f}")
+                ),
+            )
+            for (stopped_by,), ways in cases.items()
+        ),
+    )
+
+
+def tutorial_files_table(results: Results) -> str:
+    """Return the bytes and the time that a vector takes in each file."""
+    cases: Cases = results.get("tutorial", {}).get("files", [])
+    if not cases:
+        return UNKNOWN
+    whose = {"tutorial": "the script's", "here": "**here:**"}
+    return table(
+        ("file", "bytes a vector", "written in, µs a vector"),
+        (
+            (
+                f"{whose[case['way']]} {case['file']}",
+                f"{case['bytes']:,.0f}",
+                f"{case['us']:,.0f}" if case["us"] else "as they come",
+            )
+            for case in cases
+        ),
+    )
+
+
 TABLES: dict[str, Callable[[Results], str]] = {
     "what-counts": what_counts,
     "machine": machine_table,
@@ -438,6 +528,9 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "search": search_table,
     "disk": disk_table,
     "imports": imports_table,
+    "tutorial-limits": tutorial_limits_table,
+    "tutorial-restart": tutorial_restart_table,
+    "tutorial-files": tutorial_files_table,
 }
 
 
@@ -451,11 +544,12 @@ def filled(page: str, results: Results) -> str:
 
 
 def main() -> None:
-    """Make the page's tables and plots."""
+    """Make the tables of the pages, and the plots."""
     from plots import draw_all  # noqa: PLC0415 - the tables alone need no matplotlib
 
     results = json.loads(RESULTS.read_text())
-    PAGE.write_text(filled(PAGE.read_text(), results))
+    for page in PAGES:
+        page.write_text(filled(page.read_text(), results))
     draw_all(results, PLOTS)
 
 

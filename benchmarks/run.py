@@ -1,9 +1,10 @@
-"""Takes all measurements, one after the other, and writes docs/performance.md anew: `make bench`.
+"""Takes all measurements, one after the other, and writes their tables in docs/ anew: `make bench`.
 
     python benchmarks/run.py [--only NAME …] [--quick] [--full]
 
-In less than 15 minutes. `--full` adds what takes longer: a million images, and limits that the client has to
-find. `--quick` is rough, and printed only. What is not measured anew keeps its figures in results.json.
+In about a quarter of an hour. `--full` adds what takes longer: a million images, and limits that the client
+has to find. `--quick` is rough, and printed only. What is not measured anew keeps its figures in
+results.json.
 A measurement that fails leaves the others alone, and the exit code is 1.
 """
 
@@ -52,6 +53,7 @@ STEPS = {
         quick=("--vectors", "11206", "--searches", "5"),
         full=("--vectors", "11206", "1000000"),
     ),
+    "tutorial": Step(300),
     "scale": Step(
         3000,
         usual=("--images", "10000", "100000"),

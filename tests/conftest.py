@@ -6,10 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import HealthCheck, settings
 
 from fake_service import FakeService
 from helpers import QUICK
 from semart_vectors import AsyncVisionEmbedder
+
+# A busy machine is no fault of what is tested.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 pytest_plugins = ["pytester", "scorecard", "semart_vectors.emulator.pytest_plugin"]
 

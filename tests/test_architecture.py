@@ -33,7 +33,7 @@ LAYERS: tuple[frozenset[str], ...] = tuple(
         "images _service _parts _journal _notes metadata pictures",
         "_mending _publishing _paintings",
         "_transport semart merge checkpoint repairs export",
-        "_aiohttp _search _recording check gallery _query",
+        "_aiohttp _search _recording check gallery _query _found",
         "embedder job postgres",
         "map",
         "demo",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 from PIL import Image
 
 import nginx
 import report
+import tutorial
 from common import answer_with, real_like_vectors, write_pictures
+from fake_service import FakeService, error_reply, vector_for
+from helpers import make_images
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,12 +74,42 @@ def test_only_what_stands_between_the_markers_is_made_anew() -> None:
     assert report.filled(made, results) == made
 
 
-def test_the_page_has_every_table_and_is_made_of_the_results() -> None:
+def test_the_pages_have_every_table_and_are_made_of_the_results() -> None:
     """Nobody edits figures by hand."""
-    page = report.PAGE.read_text()
+    pages = [page.read_text() for page in report.PAGES]
     for name in report.TABLES:
-        assert f"<!-- table:{name} -->" in page
-    assert report.filled(page, json.loads(report.RESULTS.read_text())) == page
+        assert f"<!-- table:{name} -->" in "".join(pages)
+    for page in pages:
+        assert report.filled(page, json.loads(report.RESULTS.read_text())) == page
+
+
+def test_both_ways_stand_side_by_side() -> None:
+    """A case that only one way has is no comparison; the order is that of time and limit."""
+    limit = {"kind": "fixed", "call_s": 0.2, "images": 200}
+    cases = [
+        {**limit, "way": "here", "rate": 10.0, "lost": 0, "seconds": 20.6},
+        {**limit, "way": "tutorial", "rate": 10.0, "lost": 88, "seconds": 11.2},
+        {**limit, "way": "tutorial", "rate": 30.0, "lost": 0, "seconds": 11.2},
+    ]
+    made = report.TABLES["tutorial-limits"]({"tutorial": {"limits": cases}}).splitlines()
+    assert made[2:] == ["| 10 a second, fixed window | 0.2 s | 200 | 88 | 11 | 0 | 21 |"]
+
+
+async def test_the_script_does_as_the_tutorial_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is refused is left out without a second call; a second run begins anew."""
+    images = make_images(tmp_path / "images", 4)
+    tutorial.write_dataset(tmp_path / "images", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    async with FakeService() as service:
+        service.script.append(error_reply(429))
+        await asyncio.to_thread(tutorial.script, service.endpoint, tmp_path / "images")
+        assert tutorial.rows_in(tmp_path / "dataset_embeddings.csv") == 3
+        await asyncio.to_thread(tutorial.script, service.endpoint, tmp_path / "images")
+        assert len(service.calls) == 8
+    table = pd.read_csv("dataset_embeddings.csv", sep="\t")
+    assert list(table.columns) == ["image_file", "title", "vector"]
+    for name, vector in zip(table["image_file"], table["vector"], strict=True):
+        assert json.loads(vector) == vector_for(images[name]).tolist()
 
 
 def test_nginx_takes_our_configuration(tmp_path: Path) -> None:

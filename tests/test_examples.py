@@ -5,33 +5,57 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
+import re
+import signal
 import sys
 from pathlib import Path
 
 import httpx
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
-from helpers import jpeg, make_images
+from helpers import SHARED_DATA, jpeg, make_images
+from postgres_server import NoPostgresError, postgres_server
+from semart_vectors import AsyncVisionEmbedder, Gallery
 from semart_vectors.emulator import Emulator
+from semart_vectors.export import export_vectors
+from semart_vectors.semart import clean_semart
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 pytestmark = pytest.mark.timeout(120)
 
 
-async def run_example(name: str, *arguments: str | Path, endpoint: str) -> str:
-    """Run an example to its end, and return what it prints."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(EXAMPLES / name),
-        *map(str, arguments),
-        env={**os.environ, "VISION_ENDPOINT": endpoint, "VISION_KEY": "any"},
+async def start_example(
+    name: str, *arguments: str | Path, endpoint: str | None = None, cwd: Path | None = None
+) -> asyncio.subprocess.Process:
+    """Start an example, with a service or without."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("VISION_")}
+    if endpoint is not None:
+        env |= {"VISION_ENDPOINT": endpoint, "VISION_KEY": "any"}
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, str(EXAMPLES / name), *map(str, arguments)),
+        env=env,
+        cwd=cwd,
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
-    out, _ = await process.communicate()
-    assert process.returncode == 0
-    return out.decode()
+
+
+async def run_example(
+    name: str,
+    *arguments: str | Path,
+    endpoint: str | None = None,
+    cwd: Path | None = None,
+    code: int = 0,
+) -> str:
+    """Run an example to its end, and return what it prints."""
+    process = await start_example(name, *arguments, endpoint=endpoint, cwd=cwd)
+    out, err = await process.communicate()
+    assert process.returncode == code, err.decode()
+    return (out + err).decode()
 
 
 async def test_a_folder_becomes_one_file(tmp_path: Path) -> None:
@@ -74,7 +98,90 @@ async def test_a_service_shares_one_embedder(monkeypatch: pytest.MonkeyPatch) ->
     assert (broken.status_code, "cut" in broken.json()["error"]) == (422, True)
 
 
+def need_postgres() -> None:
+    """Skip where no PostgreSQL can be started."""
+    try:
+        with postgres_server():
+            pass
+    except NoPostgresError as error:
+        pytest.skip(str(error))
+
+
+async def test_the_tutorial_is_stopped_and_goes_on_to_its_last_step(tmp_path: Path) -> None:
+    """`semart_tutorial.py` needs nothing but an empty folder; Ctrl-C costs no painting and no second call."""
+    await asyncio.to_thread(need_postgres)
+    process = await start_example("semart_tutorial.py", cwd=tmp_path)
+    assert process.stdout is not None
+    told = (await process.stdout.readuntil(b"embedded\n")).decode()
+    assert "185 rows in SemArt: 164 + 10 + 11" in told
+    assert "147 paintings by 9 artists in dataset.csv" in told
+    assert "stopped half way" in told
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+    assert err.decode() == "stopped; the same command goes on from here\n"
+
+    [embedded] = re.findall(r"with (\d+) embedded", told)
+
+    told = await run_example("semart_tutorial.py", cwd=tmp_path)
+    before, after = map(int, re.findall(r"(\d+) were done, (\d+) followed", told)[0])
+    assert before >= int(embedded)
+    assert before + after == 147
+    assert "147 paintings, 0 failed" in told
+    assert "bytes in paintings.parquet, 0 missing" in told
+    assert "bytes in dataset_embeddings.csv, 0 missing" in told
+    assert "147 rows in the table semart_tutorial_hnsw" in told
+    assert re.search(r"no index: 100.0% of the 12 nearest", told)
+    with Image.open(tmp_path / "semart-tutorial" / "found.png") as sheet:
+        assert min(sheet.size) > 1000
+
+
+@pytest.mark.skipif(not (SHARED_DATA / "semart").is_dir(), reason="SemArt's licence keeps its tables out")
+def test_the_tutorial_takes_the_real_tables(tmp_path: Path) -> None:
+    """Those of validation, which alone are here, with made-up pictures and a database of the reader's."""
+    table = (SHARED_DATA / "semart" / "semart_val.csv").read_bytes()
+    semart = tmp_path / "SemArt"
+    (semart / "images").mkdir(parents=True)
+    (semart / "semart_val.csv").write_bytes(table)
+    for number, name in enumerate(clean_semart(semart)["image_file"]):
+        (semart / "images" / name).write_bytes(jpeg(number))
+    try:
+        with postgres_server() as server:
+            arguments = ("semart_tutorial.py", semart, "--postgres", server.url())
+            told = asyncio.run(run_example(*arguments, cwd=tmp_path))
+            stored = server.ask("SELECT count(*), count(DISTINCT author) FROM semart_tutorial_ivfflat")
+    except NoPostgresError as error:
+        pytest.skip(str(error))
+    assert "1,069 rows in" in told
+    assert "37 paintings by 2 artists" in told
+    assert stored == [(37, 2)]
+
+
+@pytest.mark.parametrize("model", ["2022-04-11", "2023-04-15"])
+async def test_vectors_of_the_tutorial_are_taken_over_with_their_model(tmp_path: Path, model: str) -> None:
+    """`tutorial_csv.py` finds out which it was, and refuses vectors that no model gives."""
+    images, csv, output = tmp_path / "images", tmp_path / "dataset_embeddings.csv", tmp_path / "p.parquet"
+    names = list(make_images(images, 5))
+    async with Emulator() as emulator:
+        async with AsyncVisionEmbedder(
+            emulator.endpoint, "any", requests_per_second=None, model_version=model
+        ) as embedder:
+            batch = await embedder.embed_images([images / name for name in names])
+        table = pd.DataFrame({"image_file": names, "title": "NA", "vector": map(str, batch.vectors.tolist())})
+        table.to_csv(csv, sep="\t", index=False)
+        told = await run_example("tutorial_csv.py", csv, images, output, endpoint=emulator.endpoint)
+        assert f"5 paintings of model {model}" in told
+        gallery = await asyncio.to_thread(Gallery.open, output)
+        assert (gallery.model_version, gallery.columns()["title"]) == (model, ["NA"] * 5)
+        np.testing.assert_array_equal(gallery.vectors, batch.vectors)
+        assert await asyncio.to_thread(export_vectors, output, tmp_path / "vectors.npy") == 5
+
+        table.assign(vector=[*table["vector"][1:], table["vector"][0]]).to_csv(csv, sep="\t", index=False)
+        told = await run_example("tutorial_csv.py", csv, images, output, endpoint=emulator.endpoint, code=1)
+        assert "embed the paintings again" in told
+
+
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_an_example_fits_on_a_screen(example: Path) -> None:
-    """Under sixty lines each."""
-    assert len(example.read_text().splitlines()) < 60
+    """Under sixty lines each, but for the tutorial, which is eight pages of a series."""
+    most = 235 if example.name == "semart_tutorial.py" else 60
+    assert len(example.read_text().splitlines()) < most

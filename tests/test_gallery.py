@@ -95,13 +95,15 @@ def test_a_gallery_gives_its_vectors_bit_for_bit(
     vectors = some_vectors(30)
     gallery = Gallery.open(write_merged(tmp_path / "m.parquet", vectors))
     assert (len(gallery), gallery.model_version) == (30, MODEL)
+    assert gallery.metadata("7.jpg") == {"title": "Title 7", "year": 1607}
     assert gallery.image_files == [f"{row}.jpg" for row in range(30)]
     np.testing.assert_array_equal(gallery.vectors, vectors)
     own = gallery.embedding("7.jpg")
     with pytest.raises(ValueError, match="read-only"):
         own.vector[0] = 0
-    with pytest.raises(KeyError):
-        gallery.embedding("absent.jpg")
+    for look_up in (gallery.embedding, gallery.metadata):
+        with pytest.raises(KeyError):
+            look_up("absent.jpg")
     del gallery
     np.testing.assert_array_equal(own.vector, vectors[7])
 
@@ -148,6 +150,15 @@ def test_vectors_of_length_0_are_near_nothing(tmp_path: Path) -> None:
     gallery = Gallery.open(write_merged(tmp_path / "m.parquet", vectors))
     assert {match.image_file: match.score for match in gallery.search(query(vectors[0]))}["1.jpg"] == 0
     assert [match.score for match in gallery.search(query(vectors[1]))] == [0, 0, 0]
+
+
+def test_the_length_of_a_vector_does_not_matter(tmp_path: Path) -> None:
+    """Not even one whose square float32 cannot hold."""
+    vectors, (asked,) = some_vectors(300), some_vectors(1, seed=1)
+    vectors[::3] *= np.float32(1e-30)
+    vectors[1::3] *= np.float32(1e25)
+    found = Gallery.open(write_merged(tmp_path / "m.parquet", vectors)).search(query(asked), k=20)
+    assert names(found) == [f"{row}.jpg" for row in np.argsort(-cosines(vectors, asked))[:20]]
 
 
 def test_a_condition_chooses_among_the_other_columns(tmp_path: Path) -> None:
@@ -228,10 +239,14 @@ NAN = np.full((2, DIMENSION), np.nan, np.float32)
         ({"image_file": pa.array([1, 2])}, "image_file is int64"),
         ({"vector": pa.array(["[0.1]", "[0.2]"])}, "vector is string"),
         ({"vector": pa.array([[0.5] * 3, [0.5] * 3])}, "not of 1024 numbers"),
-        ({"vector": pa.array([[0.5] * DIMENSION, None])}, "a vector is missing"),
-        ({"vector": pa.array([[0.5] * DIMENSION, [None] * DIMENSION], pa.list_(pa.float32()))}, "is missing"),
+        ({"vector": pa.array([[0.5] * DIMENSION, None])}, "row 1 .* vector is missing"),
+        (
+            {"vector": pa.array([[0.5] * DIMENSION, [None] * DIMENSION], pa.list_(pa.float32()))},
+            "row 1 .*no finite",
+        ),
         ({"vector": pa.array(list(NAN))}, "no finite number"),
         ({"model_version": pa.array(["2023-04-15", "2022-04-11"])}, "2022-04-11 and 2023-04-15"),
+        ({"model_version": pa.array([None, None], pa.string())}, "row 0 .* model_version is missing"),
     ],
 )
 def test_a_file_that_is_no_merged_table_says_why(tmp_path: Path, columns: dict[str, Any], says: str) -> None:
@@ -242,7 +257,7 @@ def test_a_file_that_is_no_merged_table_says_why(tmp_path: Path, columns: dict[s
 
 
 def test_a_file_that_is_none_says_so(tmp_path: Path) -> None:
-    """Absent, a folder, empty, text, cut, or without a single painting."""
+    """Absent, a folder, empty, text, or cut."""
     whole = write_merged(tmp_path / "m.parquet", some_vectors(50)).read_bytes()
     for content in (b"", b"image_file\ttitle\n", whole[:-100], whole[:4] + bytes(9000) + whole[9004:]):
         (tmp_path / "bad.parquet").write_bytes(content)
@@ -251,8 +266,18 @@ def test_a_file_that_is_none_says_so(tmp_path: Path) -> None:
     for path in (tmp_path / "absent.parquet", tmp_path):
         with pytest.raises(MetadataError):
             Gallery.open(path)
-    with pytest.raises(MetadataError, match="of one model, not of none"):
-        Gallery.open(write_merged(tmp_path / "empty.parquet", some_vectors(0)))
+
+
+def test_nothing_is_found_where_there_is_nothing(tmp_path: Path) -> None:
+    """A file without a row is a gallery without a model, whatever types its columns have lost."""
+    table = pd.read_parquet(write_merged(tmp_path / "m.parquet", some_vectors(3)))
+    table[table["year"] < 0].to_parquet(tmp_path / "none.parquet")
+    for path in (tmp_path / "none.parquet", write_merged(tmp_path / "m.parquet", some_vectors(0))):
+        gallery = Gallery.open(path)
+        assert (len(gallery), gallery.image_files, gallery.model_version) == (0, [], "")
+        assert gallery.search(query(some_vectors(1)[0]), where="year > 0", leave_out="1.jpg") == []
+        with pytest.raises(KeyError):
+            gallery.embedding("1.jpg")
 
 
 def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(

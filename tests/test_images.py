@@ -145,7 +145,7 @@ def test_a_cut_image_is_refused(format_: str, share: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "after", [b"\0" * 512, b"\r\n", b"<!-- appended -->", os.urandom(64), picture("PNG")]
+    "after", [b"\0" * 512, b"\r\n", b"<!-- appended -->", bytes(range(256)), picture("PNG")]
 )
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "GIF", "WEBP"])
 def test_what_follows_the_end_does_no_harm(format_: str, after: bytes) -> None:

@@ -121,7 +121,7 @@ def test_a_flipped_bit_loses_the_record_it_hits_and_no_other(path: Path) -> None
 
 
 @given(junk=st.binary(max_size=200), place=st.integers(0, len(RECORDS)))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_junk_between_records_hides_none(
     tmp_path_factory: pytest.TempPathFactory, junk: bytes, place: int
 ) -> None:

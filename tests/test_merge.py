@@ -98,7 +98,7 @@ def test_every_row_gets_its_vector_in_the_metadatas_order(tmp_path: Path) -> Non
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=5)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=40)
 @given(data=st.data(), names=st.lists(NAMES, unique=True, min_size=1, max_size=12))
 def test_any_two_sides_meet_as_in_a_dictionary(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, names: list[str]

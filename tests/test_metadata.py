@@ -20,7 +20,7 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 EDGES = st.sampled_from(["", "None", "NA", '"', "\t", "\n", "\r", "\r\n", "\\.", "a,b", " ", "\ufeff"])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=60)
 @given(
     rows=st.dictionaries(TEXTS.filter(bool), st.tuples(TEXTS | EDGES, TEXTS | EDGES)),
     suffix=st.sampled_from([".parquet", ".csv", ".TSV"]),

@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from semart_vectors._pace import Pace
 
@@ -21,7 +21,6 @@ def sent(pace: Pace, *, start_s: float = 0.0, late_s: list[float]) -> list[float
     return times
 
 
-@settings(deadline=None)
 @given(
     limit=st.integers(1, 1000),
     late_s=st.lists(st.floats(0, 0.01) | st.floats(0, 20), min_size=2, max_size=200),
@@ -36,7 +35,6 @@ def test_no_window_holds_more_than_the_limit(limit: int, late_s: list[float], sp
     assert all(later - first > 1.0058 for first, later in zip(times, times[limit:], strict=False))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 1000))
 def test_calls_that_are_a_little_late_cost_nothing(limit: int) -> None:
     """Timers are late by a millisecond or two, and the limit is used to 99 %."""

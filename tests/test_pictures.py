@@ -2,11 +2,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageFont
 
 from semart_vectors.errors import CheckpointDiskError
-from semart_vectors.pictures import Panel, SheetRow, _broken, _drawable, _shortened, contact_sheet, opened
+from semart_vectors.pictures import (
+    Panel,
+    SheetRow,
+    _broken,
+    _drawable,
+    _shortened,
+    _typeface_for,
+    contact_sheet,
+    opened,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,6 +134,42 @@ def test_pictures_of_every_mode_are_drawn(tmp_path: Path, mode: str) -> None:
         assert drawn.getpixel((30, 30)) == (255, 255, 255)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_of_grey_keep_their_shades(tmp_path: Path, suffix: str) -> None:
+    """Half of 65,535 is half of 255, not white."""
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(np.full((30, 30), 0x8000, np.uint16)).save(path)
+    drawn = opened(path, 60)
+    assert isinstance(drawn, Image.Image)
+    assert drawn.getpixel((30, 30)) == (128, 128, 128)
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_pixels_of_32_bits_are_not_guessed_at(tmp_path: Path, mode: str) -> None:
+    """Nothing says which of them are white."""
+    Image.new(mode, (30, 30), 1).save(tmp_path / "a.tif")
+    assert opened(tmp_path / "a.tif", 60) == "not a readable image"
+
+
+@pytest.mark.parametrize("size", [(15_000, 11), (11, 15_000)])
+def test_a_strip_is_drawn_as_a_line(tmp_path: Path, size: tuple[int, int]) -> None:
+    """However long and thin a picture is, a pixel of it is left, and the sheet is drawn."""
+    strip = picture(tmp_path / "a.png", size)
+    drawn = opened(strip, 60)
+    assert isinstance(drawn, Image.Image)
+    assert sorted(drawn.size) == [1, 60]
+    contact_sheet([SheetRow(Panel(strip, "A"), [Panel(strip, "B")])], tmp_path / "s.png", title="T")
+
+
+def test_of_an_animation_the_first_picture_is_drawn(tmp_path: Path) -> None:
+    """The others are not looked at."""
+    red, blue = Image.new("RGB", (30, 30), (255, 0, 0)), Image.new("RGB", (30, 30), (0, 0, 255))
+    red.save(tmp_path / "a.gif", save_all=True, append_images=[blue])
+    drawn = opened(tmp_path / "a.gif", 60)
+    assert isinstance(drawn, Image.Image)
+    assert drawn.getpixel((30, 30)) == (255, 0, 0)
+
+
 def test_long_text_ends_with_an_ellipsis() -> None:
     """A text is cut to its cell at the last letter that fits."""
     font = ImageFont.load_default(15)
@@ -141,11 +187,70 @@ def test_long_text_ends_with_an_ellipsis() -> None:
         ("26 × 33", "26 x 33"),  # noqa: RUF001 - the sign that SemArt has
         ("two\nlines\tand a tab", "two lines and a tab"),
         ("漢 \x07", "· ·"),
+        ("e\N{COMBINING ACUTE ACCENT} q\N{COMBINING ACUTE ACCENT}", "e q"),
     ],
 )
 def test_text_is_drawn_with_what_the_font_has(text: str, drawn: str) -> None:
     """No box for an unknown letter, and no second line, ever shows in a caption."""
     assert _drawable(text) == drawn
+
+
+def system_has(typeface: str) -> bool:
+    """Tell whether a font is installed."""
+    try:
+        ImageFont.truetype(typeface)
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not system_has("DejaVuSans.ttf"), reason="the font is not installed here")
+def test_letters_that_pillow_s_font_lacks_are_drawn_in_one_of_the_system() -> None:
+    """One for the whole sheet, so that captions look alike; and no other than Pillow's without need."""
+    assert _typeface_for(["The Raising of the Cross", "26 × 33 — “T”"]) == ""  # noqa: RUF001 - SemArt's sign
+    typeface = _typeface_for(["The Raising of the Cross", "Lužnice", "Утро", "Ωδή"])
+    assert typeface
+    assert _drawable("Lužnice e\N{COMBINING ACUTE ACCENT} Утро Ωδή", typeface) == "Lužnice é Утро Ωδή"
+
+
+def test_without_a_font_of_the_system_nothing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Pillow's own lacks is a plain letter or a dot."""
+    monkeypatch.setattr("semart_vectors.pictures._TYPEFACES", ("", "absent.ttf"))
+    assert _typeface_for(["Утро"]) == ""
+    contact_sheet([SheetRow(Panel(None, "Утро"), [])], tmp_path / "s.png", title="Lužnice")
+
+
+def test_a_caption_has_no_gap_where_something_is_missing(tmp_path: Path) -> None:
+    """The score moves up to where the artist would stand."""
+    query = Panel(picture(tmp_path / "a.png"), "T")
+    lowest = []
+    for detail in ("A", ""):
+        row = SheetRow(query, [Panel(query.image, "T", detail, 0.5)])
+        contact_sheet([row], tmp_path / "s.png", title="T")
+        with Image.open(tmp_path / "s.png") as sheet:
+            ground = Image.new("RGB", sheet.size, sheet.getpixel((0, 0)))
+            right = ImageChops.difference(sheet, ground).crop((368, 0, *sheet.size)).getbbox()
+        assert right is not None
+        lowest.append(right[3])
+    assert lowest[0] - lowest[1] == 19
+
+
+def test_a_line_is_as_high_as_its_highest_picture(tmp_path: Path) -> None:
+    """Wide pictures leave no empty strip above them."""
+    wide, tall = (
+        picture(tmp_path / f"{name}.png", size) for name, size in (("w", (90, 30)), ("t", (30, 90)))
+    )
+    heights = []
+    for queries, near in ((wide, wide), (wide, tall), (tall, wide)):
+        contact_sheet([SheetRow(Panel(queries, "Q"), [Panel(near, "N")])], tmp_path / "s.png", title="T")
+        with Image.open(tmp_path / "s.png") as sheet:
+            heights.append(sheet.height)
+    assert heights[0] < heights[1] < heights[2]
+
+
+def test_a_text_of_any_length_is_cut_at_once() -> None:
+    """A page that somebody put where a title belongs does not hold the sheet up."""
+    assert len(_shortened("x" * 100_000, ImageFont.load_default(15), 200)) < 60
 
 
 def test_more_neighbours_than_six_go_on_below(tmp_path: Path) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import psycopg
 import pytest
+from psycopg import sql
 
 from command_line import cli
 from merged import MODEL, NAMES, merged, query, table_of, vectors_of
 from postgres_server import PASSWORD, NoPostgresError, Server, postgres_server
-from semart_vectors import postgres
 from semart_vectors.errors import (
     ConfigurationError,
     DatabaseError,
@@ -24,13 +25,24 @@ from semart_vectors.errors import (
     SemartVectorsError,
 )
 from semart_vectors.gallery import Gallery
-from semart_vectors.postgres import LoadReport, find_embedding, lists_for, load_vectors, search_postgres
+from semart_vectors.merge import merge_vectors
+from semart_vectors.postgres import LoadReport, PostgresGallery, load, load_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from fake_service import FakeService
+
 pytestmark = pytest.mark.timeout(120)
+
+NO_CONDITIONS = (
+    "painter = 'x'",
+    "year = 'x'",
+    "year =",
+    "TRUE); DROP TABLE paintings; --",
+    "TRUE); COMMIT; DROP TABLE paintings; --",
+)
 
 BY_INDEX = "?options=-c%20enable_seqscan%3Doff"
 """Of few rows PostgreSQL looks at all, unless it is told not to."""
@@ -85,6 +97,25 @@ def test_every_vector_and_every_text_comes_back_as_it_was(url: str, tmp_path: Pa
     ]
 
 
+def test_the_tutorial_s_own_statement_copies_our_csv(url: str, tmp_path: Path) -> None:
+    """Into `vector(1024)`, by the names of the columns, bit for bit, whatever is in names and texts."""
+    vectors = vectors_of(len(NAMES))
+    merged(tmp_path, vectors)
+    table = table_of(NAMES)
+    merge_vectors(table, tmp_path / "ck", tmp_path / "dataset_embeddings.csv")
+    columns = [*(f"{sql.Identifier(name).as_string()} text" for name in table.columns), "vector vector(1024)"]
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE EXTENSION vector")
+        connection.execute(f"CREATE TABLE paintings ({', '.join(columns)})".encode())
+        statement = "COPY paintings FROM STDIN WITH (FORMAT csv, DELIMITER E'\t', HEADER MATCH)"
+        with connection.cursor().copy(statement) as copy:
+            copy.write((tmp_path / "dataset_embeddings.csv").read_bytes())
+    assert stored(url) == {name: vector.tobytes() for name, vector in zip(NAMES, vectors, strict=True)}
+    titles = ask(url, 'SELECT image_file, "Title; DROP""\'", school FROM paintings')
+    expected = table.astype(object).where(table.notna(), None)
+    assert sorted(titles) == sorted(zip(NAMES, expected.iloc[:, 1], expected["school"], strict=True))
+
+
 def test_more_rows_than_a_block(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks join without a seam."""
     monkeypatch.setattr("semart_vectors._paintings.BLOCK_ROWS", 4)
@@ -98,11 +129,15 @@ def test_a_painting_s_own_vector_is_found_by_its_name(url: str, tmp_path: Path) 
     """Bit for bit, to search with; a name that is not there is a KeyError, as in the gallery."""
     vectors = vectors_of(3)
     load_vectors(merged(tmp_path, vectors), url)
-    found = find_embedding(url, "paintings", NAMES[1])
-    assert (found.vector.tobytes(), found.model_version) == (vectors[1].tobytes(), MODEL)
-    for name in ("missing.jpg", "a\0b"):
-        with pytest.raises(KeyError):
-            find_embedding(url, "paintings", name)
+    with PostgresGallery.open(url) as gallery:
+        found = gallery.embedding(NAMES[1])
+        assert (found.vector.tobytes(), found.model_version) == (vectors[1].tobytes(), MODEL)
+        assert gallery.metadata(NAMES[1]) == gallery.search(found, k=1)[0].metadata
+        assert gallery.metadata(NAMES[1])["year"] == 1601
+        for name in ("missing.jpg", "a\0b"):
+            for look_up in (gallery.embedding, gallery.metadata):
+                with pytest.raises(KeyError):
+                    look_up(name)
 
 
 def test_half_keeps_what_fits_sixteen_bits(url: str, tmp_path: Path) -> None:
@@ -113,7 +148,8 @@ def test_half_keeps_what_fits_sixteen_bits(url: str, tmp_path: Path) -> None:
     wide = vectors.astype(np.float16).astype(np.float32)
     load_vectors(merged(tmp_path, wide), url, half=True, index="hnsw")
     assert list(stored(url, ">f2").values()) == [vector.tobytes() for vector in wide]
-    assert search_postgres(url, "paintings", query(wide[1]))[0].image_file == NAMES[1]
+    with PostgresGallery.open(url) as gallery:
+        assert gallery.search(query(wide[1]))[0].image_file == NAMES[1]
     wide[1, 5] = 65520
     with pytest.raises(MetadataError, match=r"row 1 .*16 bits"):
         load_vectors(merged(tmp_path, wide), url, half=True)
@@ -149,7 +185,7 @@ def test_an_interrupted_load_changes_nothing(
             def interrupt(*_: object) -> None:
                 raise KeyboardInterrupt
 
-            patched.setattr(postgres, place, interrupt)
+            patched.setattr(load, place, interrupt)
             with pytest.raises(KeyboardInterrupt):
                 load_vectors(path, url, replace=True, index="hnsw")
         assert stored(url) == before
@@ -161,9 +197,15 @@ def test_a_table_of_another_model_is_refused(url: str, tmp_path: Path) -> None:
     load_vectors(path, url)
     with pytest.raises(ModelMismatchError, match=rf"{MODEL}, the file those of 2022-04-11"):
         load_vectors(merged(tmp_path, vectors_of(2), model="2022-04-11"), url)
-    with pytest.raises(ModelMismatchError, match="do not compare"):
-        search_postgres(url, "paintings", query(vectors_of(1)[0], model="2022-04-11"))
-    assert load_vectors(merged(tmp_path, vectors_of(2), model="2022-04-11"), url, replace=True).inserted == 2
+    other = query(vectors_of(1)[0], model="2022-04-11")
+    with PostgresGallery.open(url) as gallery:
+        assert gallery.model_version == MODEL
+        with pytest.raises(ModelMismatchError, match="do not compare"):
+            gallery.search(other)
+        path = merged(tmp_path, vectors_of(2), model="2022-04-11")
+        assert load_vectors(path, url, replace=True).inserted == 2
+        with pytest.raises(ModelMismatchError, match="2022-04-11: vectors of two models"):
+            gallery.search(query(vectors_of(1)[0]))
 
 
 def test_a_foreign_table_is_left_alone(url: str, tmp_path: Path) -> None:
@@ -171,8 +213,16 @@ def test_a_foreign_table_is_left_alone(url: str, tmp_path: Path) -> None:
     ask(url, "CREATE TABLE paintings (image_file text PRIMARY KEY)")
     with pytest.raises(DatabaseError, match=r"has no column .*vector"):
         load_vectors(merged(tmp_path, vectors_of(2)), url)
-    with pytest.raises(DatabaseError, match="no table paintings of paintings"):
-        search_postgres(url, "paintings", query(vectors_of(1)[0]))
+    with pytest.raises(DatabaseError, match="paintings is no table of paintings"):
+        PostgresGallery.open(url)
+
+
+def test_an_empty_table_is_said_to_be_empty(url: str, tmp_path: Path) -> None:
+    """It has no model yet that a query could be of."""
+    load_vectors(merged(tmp_path, vectors_of(2)), url)
+    ask(url, "DELETE FROM paintings")
+    with pytest.raises(DatabaseError, match="paintings is empty: fill it by"):
+        PostgresGallery.open(url)
 
 
 def test_a_table_may_have_any_name_in_any_schema(url: str, tmp_path: Path) -> None:
@@ -181,7 +231,8 @@ def test_a_table_may_have_any_name_in_any_schema(url: str, tmp_path: Path) -> No
     ask(url, 'CREATE SCHEMA "My Art"')
     for table in ("My Art.p", 'x"; DROP TABLE paintings; --', "\N{ARTIST PALETTE}" * 15):
         assert load_vectors(path, url, table=table, index="hnsw").inserted == 2
-        assert len(search_postgres(url, table, query(vectors_of(1)[0]))) == 2
+        with PostgresGallery.open(url, table=table) as gallery:
+            assert len(gallery) == len(gallery.search(query(vectors_of(1)[0]))) == 2
     for table in ("a.b.c", "", ".a", "\N{ARTIST PALETTE}" * 16):
         with pytest.raises(ConfigurationError):
             load_vectors(path, url, table=table)
@@ -216,16 +267,8 @@ def test_the_search_agrees_with_the_gallery_s(
     wanted = query(vectors[17])
     expected = Gallery.open(path).search(wanted, k=60, leave_out="017.jpg")
     for exact in (False, True):
-        found = search_postgres(
-            url + BY_INDEX,
-            "paintings",
-            wanted,
-            k=60,
-            leave_out="017.jpg",
-            exact=exact,
-            ef_search=400,
-            probes=1,
-        )
+        with PostgresGallery.open(url + BY_INDEX) as gallery:
+            found = gallery.search(wanted, k=60, leave_out="017.jpg", exact=exact, ef_search=400, probes=1)
         assert [match.image_file for match in found] == [match.image_file for match in expected]
         assert [match.metadata for match in found] == [match.metadata for match in expected]
         np.testing.assert_allclose(
@@ -243,9 +286,10 @@ def test_conditions_are_plain_sql(url: str, tmp_path: Path) -> None:
         ("year >= 1895 -- the last", 5),
         ("'{}' = '{}' AND year % 100 = 0", 3),
     ):
-        for exact in (False, True):
-            found = search_postgres(url + BY_INDEX, "paintings", query(vectors[0]), where=where, exact=exact)
-            assert len(found) == count
+        with PostgresGallery.open(url + BY_INDEX) as gallery:
+            assert gallery.count(where) == count
+            for exact in (False, True):
+                assert len(gallery.search(query(vectors[0]), where=where, exact=exact)) == count
 
 
 def test_a_search_writes_nothing(url: str, tmp_path: Path) -> None:
@@ -254,15 +298,21 @@ def test_a_search_writes_nothing(url: str, tmp_path: Path) -> None:
     wanted = query(vectors_of(1)[0])
     body = "BEGIN DELETE FROM paintings; RETURN true; END"
     ask(url, f"CREATE FUNCTION wipe() RETURNS bool LANGUAGE plpgsql AS '{body}'")
-    for where in ("painter = 'x'", "year = 'x'", "TRUE); DROP TABLE paintings; --", "year ="):
-        with pytest.raises(ConfigurationError, match="cannot be used; columns are image_file"):
-            search_postgres(url, "paintings", wanted, where=where)
-    with pytest.raises(SemartVectorsError, match="read-only transaction"):
-        search_postgres(url, "paintings", wanted, where="wipe()")
-    with pytest.raises(DatabaseError, match="timeout"):
-        search_postgres(url, "paintings", wanted, where="pg_sleep(60) IS NOT NULL", timeout_s=0.1)
-    with pytest.raises(ConfigurationError, match=r"hnsw\.ef_search"):
-        search_postgres(url, "paintings", wanted, ef_search=0)
+    with PostgresGallery.open(url) as gallery:
+        searches = (gallery.count, lambda where: gallery.search(wanted, where=where))
+        for where, ask_for in product(NO_CONDITIONS, searches):
+            with pytest.raises(ConfigurationError, match="cannot be used; columns are image_file"):
+                ask_for(where)
+        for ask_for in searches:
+            with pytest.raises(SemartVectorsError, match="read-only transaction"):
+                ask_for("wipe()")
+        with pytest.raises(ConfigurationError, match=r"hnsw\.ef_search"):
+            gallery.search(wanted, ef_search=0)
+        assert len(gallery.search(wanted)) == 2
+    with PostgresGallery.open(url, timeout_s=0.1) as gallery:
+        with pytest.raises(DatabaseError, match="timeout"):
+            gallery.search(wanted, where="pg_sleep(60) IS NOT NULL")
+        assert len(gallery) == 2
     assert len(stored(url)) == 2
 
 
@@ -325,6 +375,28 @@ async def test_load_from_the_command_line(url: str, tmp_path: Path) -> None:
     assert (ran.code, "does not exist" in ran.err, PASSWORD in ran.err) == (9, True, False)
 
 
+async def test_search_from_the_command_line(service: FakeService, url: str, tmp_path: Path) -> None:
+    """As in a file: by words, by a painting, with a condition; what nothing meets costs no call."""
+    path = await asyncio.to_thread(merged, tmp_path, vectors_of(4))
+    await asyncio.to_thread(load_vectors, path, url)
+    for arguments in (("a ship", "-k3"), (NAMES[1], "--where", "year > 1600")):
+        told = [
+            json.loads((await cli("search", *arguments, *where, "--json", cwd=tmp_path, service=service)).out)
+            for where in (("--postgres", url), ("--vectors", str(path)))
+        ]
+        names = [[each["image_file"] for each in found] for found in told]
+        assert names[0] == names[1]
+        assert [found["year"] for found in told[0]] == [found["year"] for found in told[1]]
+    assert len(service.calls) == 2
+    ran = await cli("search", "a ship", "--postgres", url, "--where=year<0", cwd=tmp_path, service=service)
+    assert (ran.code, ran.out, ran.err) == (0, "", "Nothing was found\n")
+    ran = await cli("search", "a ship", "--postgres", url, "--table=other", cwd=tmp_path, service=service)
+    assert (ran.code, "other is no table of paintings" in ran.err, PASSWORD in ran.err) == (9, True, False)
+    for none_or_both in ((), ("--postgres", url, "--vectors", str(path))):
+        assert (await cli("search", "a ship", *none_or_both, cwd=tmp_path, service=service)).code == 2
+    assert len(service.calls) == 2
+
+
 def test_an_ivfflat_index_has_the_lists_that_pgvector_advises() -> None:
     """A thousandth of the rows, and their root where they are many."""
-    assert [lists_for(rows) for rows in (1, 999, 11_206, 1_000_000, 4_000_000)] == [1, 1, 11, 1000, 2000]
+    assert [load.lists_for(rows) for rows in (1, 999, 11_206, 1_000_000, 4_000_000)] == [1, 1, 11, 1000, 2000]

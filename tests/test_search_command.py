@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 from PIL import Image
@@ -104,6 +104,7 @@ async def test_the_line_of_a_painting_is_safe_for_a_terminal(tmp_path: Path) -> 
         (("00003-image.jpg", "--where", "colour = 'red'"), "the columns are image_file, title"),
         (("00003-image.jpg", "--sheet", "s.png"), "--images"),
         (("00003-image.jpg", "-k0"), "-k"),
+        ((TEXT, "--where", "colour = 'red'"), "the columns are image_file, title"),
         ((TEXT,), "VISION_KEY"),
         (("m.parquet",), "VISION_KEY"),
         ((" ", "--vectors=images/00003-image.jpg"), "00003-image.jpg"),
@@ -158,6 +159,18 @@ async def test_the_sheet_is_drawn_from_the_folder_of_images(service: FakeService
     assert ran.code == 8
 
 
+async def test_an_empty_file_is_searched_without_a_call(service: FakeService, tmp_path: Path) -> None:
+    """Nothing is found in it, and nothing is paid for."""
+    (content,) = make_images(tmp_path, 1).values()
+    write_merged(tmp_path / "m.parquet", np.array([vector_for(content)])[:0])
+    for query in (TEXT, "00000-image.jpg"):
+        ran = await search(tmp_path, service, query, "--images=.", "--sheet=s.png")
+        assert (ran.code, ran.out, ran.err) == (0, "", "Nothing was found\n")
+        assert not (tmp_path / "s.png").exists()
+        assert found(await search(tmp_path, service, query, "--json")) == []
+    assert service.calls == []
+
+
 async def test_a_name_that_is_not_utf8_is_found_and_drawn(tmp_path: Path) -> None:
     """By its text, and by its bytes as a shell would pass them."""
     (content,) = make_images(tmp_path / "made", 1).values()
@@ -171,13 +184,28 @@ async def test_a_name_that_is_not_utf8_is_found_and_drawn(tmp_path: Path) -> Non
 
 
 async def test_values_of_any_kind_are_printed_as_json(tmp_path: Path) -> None:
-    """Dates, decimals, nothing; a column called score does not hide ours."""
-    table = pd.DataFrame({"when": pd.to_datetime(["1872-11-13"] * 2), "score": ["a", None]})
-    columns = {str(name): pa.array(table[name]) for name in table}
-    decimals = pa.array([1, 2], pa.decimal128(10, 2))
+    """Dates, decimals, bytes, what is no number, nothing; a column called score does not hide ours."""
+    day, noon = dt.date(1872, 11, 13), dt.datetime(1872, 11, 13, 12, tzinfo=dt.UTC)
+    columns = {
+        "score": pa.array(["a", None]),
+        "when": pa.array([noon, noon], pa.timestamp("ns", "UTC")),
+        "day": pa.array([day, day]),
+        "took": pa.array([dt.timedelta(hours=1)] * 2),
+        "price": pa.array([1, 2], pa.decimal128(10, 2)),
+        "digest": pa.array([b"\x00\xff"] * 2),
+        "height": pa.array([float("nan"), float("nan")]),
+        "width": pa.array([float("inf"), float("-inf")]),
+        "tags": pa.array([["a", None], ["b"]]),
+        "place": pa.array([{"lat": 1.5}, {"lat": None}]),
+        "large": pa.array([2**64 - 1] * 2, pa.uint64()),
+    }
     vectors = np.array([vector_for(b"a"), vector_for(b"b")])
-    write_merged(tmp_path / "m.parquet", vectors, **columns, price=decimals)
+    write_merged(tmp_path / "m.parquet", vectors, **columns)
     ran = await search(tmp_path, None, "0.jpg", "--json")
+    assert not {"NaN", "Infinity"} & set(re.findall(r"\w+", ran.out))
     (one,) = json.loads(ran.out)
+    assert list(one)[:2] == ["image_file", "score"]
     assert isinstance(one["score"], float)
-    assert (one["when"][:10], float(one["price"])) == ("1872-11-13", 2)
+    assert (one["when"][:10], one["day"], one["took"]) == ("1872-11-13", "1872-11-13", "1:00:00")
+    assert (one["digest"], float(one["price"]), one["large"]) == ("00ff", 2, 2**64 - 1)
+    assert (one["height"], one["width"], one["tags"], one["place"]) == (None, None, ["b"], {"lat": None})

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from semart_vectors.errors import MetadataError
+from semart_vectors.metadata import write_metadata
 from semart_vectors.semart import COLUMNS, clean_semart, find_images_dir
 
 HEADER = "IMAGE_FILE\tDESCRIPTION\tAUTHOR\tTITLE\tTECHNIQUE\tDATE\tTYPE\tSCHOOL\tTIMEFRAME"
@@ -65,6 +66,31 @@ def test_the_real_table_is_cleaned_as_an_independent_cleaning_does() -> None:
     assert list(table.columns) == list(COLUMNS)
     assert table.to_numpy().tolist() == expected
     assert len(expected) > 100
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real SemArt table is not here: its licence keeps it out")
+def test_the_real_table_has_the_rows_that_the_tutorial_expects() -> None:
+    """What can be counted of validation alone: all of it, and no row that an earlier one repeats."""
+    everything = clean_semart(REAL, more_than=0)
+    unknown = pd.read_csv(REAL / "semart_val.csv", sep="\t", encoding="cp1252")["AUTHOR"].str.contains(
+        "UNKNOWN"
+    )
+    assert len(unknown) == 1069
+    assert len(everything) == 1069 - unknown.sum()
+    assert everything.nunique()["image_file"] == len(everything)
+    assert everything.nunique()["type"] == 10
+
+
+def test_the_csv_is_what_pandas_writes_in_the_tutorial(tmp_path: Path) -> None:
+    """Byte for byte, quotes and all."""
+    write_split(
+        tmp_path, row("a.jpg", title='"A ""Man"" at\n\tDawn"'), row("b.jpg", title="Müller's; , Mill")
+    )
+    for folder in (tmp_path, *([REAL] if REAL.is_dir() else [])):
+        table = clean(folder)
+        write_metadata(table, tmp_path / "dataset.csv")
+        table.to_csv(tmp_path / "pandas.csv", sep="\t", index=False)
+        assert (tmp_path / "dataset.csv").read_bytes() == (tmp_path / "pandas.csv").read_bytes()
 
 
 @pytest.mark.parametrize(("character", "plain"), ASCII_OF.items())

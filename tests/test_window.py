@@ -336,7 +336,7 @@ def test_stop_before_entering_starts_nothing() -> None:
 
 
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_cancelled_waits_for_an_outcome_lose_none(seed: int) -> None:
     """However often a wait times out or is cancelled, at whatever moment, all outcomes come, each once."""
     chance = random.Random(seed)  # noqa: S311 - no secret

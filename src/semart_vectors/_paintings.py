@@ -1,4 +1,4 @@
-"""A merged file, read block by block for whoever carries it elsewhere, and checked on the way."""
+"""A merged file, read block by block for those who search or carry it, and checked on the way."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from semart_vectors._parts import VECTOR_TYPE
 from semart_vectors.errors import MetadataError
 from semart_vectors.metadata import reading
+from semart_vectors.records import DIMENSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +28,7 @@ _OURS = ("image_file", "vector", "model_version")
 
 
 class Paintings:
-    """A Parquet file that `merge_vectors` wrote, open to be read once from its first row to its last."""
+    """A Parquet file of paintings, open to be read once from its first row to its last."""
 
     def __init__(self, path: Path, file: Any) -> None:
         """Take an open file whose columns are known to be there."""
@@ -42,55 +44,68 @@ class Paintings:
         Raises:
             MetadataError: damage, a missing value, a number that is not finite, or a second model.
         """
-        model: str | None = None
+        models: set[str] = set()
         start = 0
         with reading(self._path):
             for batch in self._file.iter_batches(BLOCK_ROWS):
-                names, lists, versions = (batch.column(name) for name in _OURS)
-                numbers = lists.flatten()
-                if names.null_count or lists.null_count or versions.null_count or numbers.null_count:
-                    raise MetadataError(
-                        f"{self._path}: {', '.join(_OURS)}: one of them is missing in a row "
-                        f"from {start} to {start + len(batch) - 1} (the first is 0)"
-                    )
-                vectors = numbers.to_numpy().reshape(-1, VECTOR_TYPE.list_size)
-                unusable = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-                if len(unusable):
-                    raise MetadataError(
-                        f"{self._path}, row {start + unusable[0]} (the first is 0): its vector holds what is "
-                        "no finite number"
-                    )
-                models = versions.unique().to_pylist()
-                model = model or models[0]
-                if models != [model]:
-                    raise MetadataError(
-                        f"{self._path} holds vectors of more than one model: {model}, {models}"
-                    )
+                for name in _OURS:
+                    missing = np.flatnonzero(batch.column(name).is_null())
+                    if len(missing):
+                        raise MetadataError(self._told(start + missing[0], f"{name} is missing"))
+                vectors = self._vectors(batch.column("vector"), start)
+                models.update(batch.column("model_version").unique().to_pylist())
+                if len(models) > 1:
+                    found = " and ".join(sorted(models))
+                    raise MetadataError(f"{self._path} must hold vectors of one model, not of {found}")
+                (model,) = models
                 yield batch.select([field.name for field in self.fields]), vectors, model
                 start += len(batch)
+
+    def _vectors(self, lists: Any, start: int) -> NDArray[np.float32]:
+        if not pc.all(pc.equal(pc.list_value_length(lists), DIMENSION)).as_py():
+            raise MetadataError(f"{self._path}: a vector in it is not of {DIMENSION} numbers")
+        # A number that is missing becomes one that is not finite.
+        numbers = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+        vectors: NDArray[np.float32] = numbers.reshape(-1, DIMENSION)
+        unusable = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+        if len(unusable):
+            what = "its vector holds what is no finite number"
+            raise MetadataError(self._told(start + unusable[0], what))
+        return vectors
+
+    def _told(self, row: int, what: str) -> str:
+        return f"{self._path}, row {row} (the first is 0): {what}"
 
 
 @contextmanager
 def open_paintings(path: str | PathLike[str]) -> Iterator[Paintings]:
-    """Open a merged file.
+    """Open what `merge_vectors` wrote as Parquet, or what another program has rewritten of it.
 
     Raises:
-        MetadataError: it cannot be read, has no rows, or is not what `merge_vectors` writes as Parquet.
+        MetadataError: it cannot be read, or lacks what it must have.
     """
     path = Path(path)
     with reading(path):
         # `pre_buffer` would hold all of the file in memory by its end.
         file = pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20)
     with file:
-        schema = file.schema_arrow
-        missing = [name for name in _OURS if name not in schema.names]
-        if missing:
-            raise MetadataError(
-                f"{path} has no column {' and '.join(missing)}: give the .parquet file that "
-                "`semart-vectors merge` wrote"
-            )
-        if schema.field("vector").type != VECTOR_TYPE:
-            raise MetadataError(f"{path}: vector is {schema.field('vector').type}, not {VECTOR_TYPE}")
-        if not file.metadata.num_rows:
-            raise MetadataError(f"{path} has no rows")
+        _check_columns(path, file.schema_arrow, empty=not file.metadata.num_rows)
         yield Paintings(path, file)
+
+
+def _check_columns(path: Path, schema: Any, *, empty: bool) -> None:
+    missing = [name for name in _OURS if name not in schema.names]
+    if missing:
+        raise MetadataError(
+            f"{path} has no column {' and '.join(missing)}: give the .parquet file that "
+            "`semart-vectors merge` wrote"
+        )
+    if empty:  # pandas then forgets the types
+        return
+    types = pa.types
+    name, vector = schema.field("image_file").type, schema.field("vector").type
+    if not (types.is_string(name) or types.is_large_string(name)):
+        raise MetadataError(f"{path}: image_file is {name}, not text")
+    lists = types.is_list(vector) or types.is_large_list(vector) or types.is_fixed_size_list(vector)
+    if not (lists and types.is_floating(vector.value_type)):
+        raise MetadataError(f"{path}: vector is {vector}, not {DIMENSION} numbers")

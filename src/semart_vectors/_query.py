@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from semart_vectors.errors import ConfigurationError
 from semart_vectors.images import SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from semart_vectors.embedder import AsyncVisionEmbedder
     from semart_vectors.records import Embedding
@@ -28,6 +28,9 @@ class Collection(Protocol):
     def embedding(self, image_file: str, /) -> Embedding:
         """Return the vector of a painting, or raise `KeyError`; it may block."""
 
+    def metadata(self, image_file: str, /) -> dict[str, Any]:
+        """Return the other columns of a painting, or raise `KeyError`; it may block."""
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -39,6 +42,8 @@ class Query:
     """An image file, a painting of the collection, or words."""
     embedding: Embedding
     """Its vector, of the collection's model."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What else is known of it, if it is a painting."""
 
     @property
     def leave_out(self) -> str | None:
@@ -53,7 +58,7 @@ async def embed_query(
 
     Args:
         query: The path of a file; else the name of a painting, which costs no call; else words.
-        collection: What is to be searched.
+        collection: What is to be searched; it must not be empty, which has no model.
         open_embedder: Makes an embedder for a model; asked only when there is a call to make.
 
     Raises:
@@ -65,7 +70,8 @@ async def embed_query(
         async with open_embedder(collection.model_version) as embedder:
             return Query(query, "file", await embedder.embed_image(Path(query)))
     try:
-        return Query(query, "painting", await asyncio.to_thread(collection.embedding, query))
+        embedding = await asyncio.to_thread(collection.embedding, query)
+        return Query(query, "painting", embedding, await asyncio.to_thread(collection.metadata, query))
     except KeyError:
         pass
     if Path(query).suffix.lower() in SUFFIXES:

