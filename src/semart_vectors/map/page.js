@@ -47,13 +47,12 @@ for (const range of [x_range, y_range]) for (const end of ["start", "end"]) rang
 
 // Pictures stand where there is room for one, as soon as not too many paintings are in view.
 const SIDES = [36, 48, 72, 108, 160];
-let shown = rows.map(() => true), placed = [], side, soon;
+let shown = rows.map(() => true), lit = [], placed = [], selected, side, soon;
 function fill() {
-  const fitting = SIDES.findLast((each) => each < 0.6 * known.share * scale) ?? SIDES[0];
-  if (fitting !== side)  // w and h are parts of it
-    source.data = {...source.data, w: w.map((each) => each * fitting), h: h.map((each) => each * fitting)};
-  side = fitting;
-  const lit = source.selected.indices;
+  const before = side;
+  side = SIDES.findLast((each) => each < 0.6 * known.share * scale) ?? SIDES[0];
+  const long = (column) => column.map((each) => each * side);  // w and h are parts of it
+  if (side !== before) source.data = {...source.data, w: long(w), h: long(h)};
   const within = (at, {start, end}) => Math.abs(at - (start + end) / 2) < 0.75 * (end - start);
   const seen = rows.filter((row) => shown[row] && within(x[row], x_range) && within(y[row], y_range));
   const apart = (a, b) => Math.abs(x[a] - x[b]) * scale > side * (w[a] + w[b]) / 2 + 6
@@ -62,9 +61,8 @@ function fill() {
   for (const row of seen.length > known.most ? lit : [...lit, ...seen])
     if (shown[row] && placed.every((other) => apart(row, other))) placed.push(row);
   model("pictured").indices = placed;
-  const of = (column) => placed.map((row) => column[row]), {data} = source;
-  model("pictures").data = {x: of(x), y: of(y), w: of(data.w), h: of(data.h), picture: of(picture),
-    alpha: placed.map((row) => !lit.length || lit.includes(row) ? 1 : 0.3)};
+  const of = (column) => placed.map((row) => column[row]);
+  model("pictures").data = {x: of(x), y: of(y), w: long(of(w)), h: long(of(h)), picture: of(picture), alpha: placed.map((row) => !lit.length || lit.includes(row) ? 1 : 0.3)};
 }
 
 // Which are shown: those of the groups that are not hidden, if the words are found in them.
@@ -100,16 +98,13 @@ if (groups.length > 1) byId("groups").append(...groups.map(({name, colour, count
 // The painting that is looked at, and what of it the panel shows.
 const shownAs = (row, alt) => picture[row] ? Object.assign(new Image(), {src: picture[row], alt})
   : element("span", {className: "none"}, "no picture");
-let selected, ours = false;
 function select(row) {
   if (row !== undefined && row !== selected) tell(row);
   selected = row;
   byId("shown").hidden = row === undefined;
   byId("hint").hidden = row !== undefined;
   const near = (neighbours[row] ?? []).filter((each) => shown[each]), of = (column) => near.map((each) => column[each]);
-  ours = true;
-  source.selected.indices = row === undefined ? [] : [row, ...near];  // Bokeh lets all others fade
-  ours = false;
+  source.selected.indices = lit = row === undefined ? [] : [row, ...near];  // Bokeh lets all others fade
   model("lines").data = {x0: near.map(() => x[row]), y0: near.map(() => y[row]), x1: of(x), y1: of(y)};
   fill();
 }
@@ -134,7 +129,9 @@ function tell(row) {
 
 // What Bokeh's tools have hit: a picture lies above the dots, and above no other picture.
 const topmost = (hits) => hits.find((row) => placed.includes(row)) ?? hits.at(-1);
-source.selected.properties.indices.change.connect(() => ours || select(topmost(source.selected.indices)));
+source.selected.properties.indices.change.connect(() => {
+  if (source.selected.indices !== lit) select(topmost(source.selected.indices));
+});
 source.inspect.connect(() => {
   const row = topmost([...source.selection_manager.inspectors.values()].flatMap(({indices}) => indices));
   const tip = byId("tip");
@@ -146,9 +143,8 @@ source.inspect.connect(() => {
   const [left, top] = [(x[row] - x_range.start) * scale, (y_range.end - y[row]) * scale];
   const gap = 12 + (placed.includes(row) ? side * w[row] / 2 : 0);  // beside it, towards the middle of the map
   Object.assign(tip.style, {left: `${left}px`, top: `${top}px`});
-  tip.style.translate = `${left < plot.inner_width / 2 ? `${gap}px` : `calc(-100% - ${gap}px)`} -${100 * top / plot.inner_height}%`;
-});  // towards the middle of the map
-  tip.style.translate = `${sx < wide / 2 ? "16px" : "calc(-100% - 16px)"} -${100 * sy / high}%`;
+  const aside = left < plot.inner_width / 2 ? `${gap}px` : `calc(-100% - ${gap}px)`;
+  tip.style.translate = `${aside} -${100 * top / plot.inner_height}%`;
 });
 
 // Keys, buttons, and colours by day and by night.
