@@ -183,7 +183,9 @@ def _plot(columns: dict[str, Any]) -> figure:
     shown = BooleanFilter(booleans=[True] * count, name="visible")
     pictured = IndexFilter(indices=[], name="pictured")
     # Where the others are, while some are hidden.
-    places = plot.scatter("x", "y", source=source, name="places", size=4, color=FAINT, alpha=0.4)
+    places = plot.scatter(
+        "x", "y", source=source, name="places", size=4, fill_color=FAINT, fill_alpha=0.4, line_color=None
+    )
     places.visible, places.nonselection_glyph = False, None
     plot.segment("x0", "y0", "x1", "y1", source=lines, name="links", line_color=INK)
     dots = plot.scatter(
