@@ -66,6 +66,16 @@ class Tab:
         """Move, press or release the mouse at a point of the window."""
         await self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
 
+    async def wheel(self, x: float, y: float, *, by: float) -> None:
+        """Turn the wheel at a point of the window; below 0 is away from oneself."""
+        await self.mouse("mouseWheel", x, y, deltaX=0, deltaY=by)
+
+    async def press(self, key: str) -> None:
+        """Press and release a key where the focus is."""
+        text = {"text": key} if len(key) == 1 else {}
+        await self.ask("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
+        await self.ask("Input.dispatchKeyEvent", type="keyUp", key=key)
+
     async def click(self, x: float, y: float) -> None:
         """Click at a point of the window."""
         await self.mouse("mouseMoved", x, y)

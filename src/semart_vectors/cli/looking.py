@@ -85,17 +85,17 @@ def search(  # noqa: PLR0917 - click passes them all by name
 @click.option(
     "--colour-by",
     metavar="COLUMN",
-    help="What colours the dots of a page; type, school or timeframe unless given.",
+    help="What colours a page's paintings; type, school or timeframe unless given.",
 )
 @click.option("--title", default="A map of the collection", show_default=True, help="The headline.")
 def map_command(paintings: Path, images_dir: Path, output: Path, colour_by: str | None, title: str) -> None:
     """Draw the whole collection so that near paintings stand together."""
     with extra("map"):
-        from semart_vectors.map import draw_map, spread
+        from semart_vectors.map import MOST, draw_map
     from semart_vectors.gallery import Gallery
 
     gallery = Gallery.open(paintings)
-    drawn = len(spread(len(gallery)))
+    drawn = min(len(gallery), MOST)
     say(f"Placing {drawn:,} paintings", err=True)
     with tqdm(total=drawn, unit="img", desc="pictures", disable=None) as bar:
         report = draw_map(

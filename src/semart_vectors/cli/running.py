@@ -14,6 +14,7 @@ import dotenv
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from semart_vectors import errors
+from semart_vectors.cli.exit_codes import USAGE
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -53,14 +54,16 @@ def environment() -> dict[str, str]:
     return environment
 
 
+class _MissingExtraError(click.ClickException):
+    exit_code = USAGE  # as a UsageError has, but in one sentence
+
+
 @contextmanager
 def extra(name: str) -> Iterator[None]:
     """Name the extra that has what an import lacks."""
     try:
         yield
     except ImportError as error:  # psycopg raises it without a name where it finds no libpq
-        missing = click.UsageError(
+        raise _MissingExtraError(
             f"{error.name or name} is not installed: pip install 'semart-vectors[{name}]'"
-        )
-        missing.ctx = None
-        raise missing from error
+        ) from error
