@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from helpers import SHARED_DATA
-from semart_vectors import Embedding, Gallery, Match, gallery as module
+from semart_vectors import Embedding, Gallery, Match, _conditions, gallery as module
 from semart_vectors.errors import (
     CheckpointDiskError,
     ConfigurationError,
@@ -197,6 +199,35 @@ def test_a_condition_that_cannot_be_used_is_said_to_be(tmp_path: Path, condition
         gallery.search(query(some_vectors(1)[0]), where=condition)
 
 
+def test_a_condition_that_never_ends_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever may ask may not hold up all others."""
+    monkeypatch.setattr(_conditions, "_TIME_LIMIT_S", 0.05)
+    gallery = Gallery.open(write_merged(tmp_path / "m.parquet", some_vectors(3)))
+    endless = "(SELECT count(*) FROM range(10000000000000), range(1000000)) > 0"
+    with pytest.raises(ConfigurationError, match="takes longer than"):
+        gallery.count(endless)
+    assert gallery.count("year > 0") == 3
+
+
+def test_ctrl_c_ends_a_condition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As anything else, though DuckDB makes an error of it."""
+    gallery = Gallery.open(write_merged(tmp_path / "m.parquet", some_vectors(3)))
+
+    def interrupted(*_: object) -> None:
+        raise RuntimeError("Query interrupted")
+
+    monkeypatch.setattr("duckdb.DuckDBPyRelation.filter", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        gallery.count("year > 0")
+
+
+def test_columns_that_differ_in_case_only_are_not_confused(tmp_path: Path) -> None:
+    """DuckDB would read the first for the second."""
+    path = write_merged(tmp_path / "m.parquet", some_vectors(2), Title=pa.array(["a", "b"]))
+    with pytest.raises(ConfigurationError, match="differ in case only: title"):
+        Gallery.open(path).count("\"Title\" = 'a'")
+
+
 def test_a_condition_without_duckdb_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,6 +278,8 @@ NAN = np.full((2, DIMENSION), np.nan, np.float32)
         ({"vector": pa.array(list(NAN))}, "no finite number"),
         ({"model_version": pa.array(["2023-04-15", "2022-04-11"])}, "2022-04-11 and 2023-04-15"),
         ({"model_version": pa.array([None, None], pa.string())}, "row 0 .* model_version is missing"),
+        ({"model_version": pa.array([1, 2])}, "model_version is int64, not text"),
+        ({"image_file": pa.array(["a.jpg", "a.jpg"])}, "image_file occurs twice"),
     ],
 )
 def test_a_file_that_is_no_merged_table_says_why(tmp_path: Path, columns: dict[str, Any], says: str) -> None:
@@ -263,9 +296,21 @@ def test_a_file_that_is_none_says_so(tmp_path: Path) -> None:
         (tmp_path / "bad.parquet").write_bytes(content)
         with pytest.raises(MetadataError, match=r"bad\.parquet"):
             Gallery.open(tmp_path / "bad.parquet")
-    for path in (tmp_path / "absent.parquet", tmp_path):
+    os.mkfifo(tmp_path / "pipe.parquet")  # is not waited for
+    for path in (tmp_path / "absent.parquet", tmp_path, tmp_path / "pipe.parquet"):
         with pytest.raises(MetadataError):
             Gallery.open(path)
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
+)
+def test_names_may_be_texts_of_any_kind(tmp_path: Path, kind: Any) -> None:
+    """As pandas and Polars write them."""
+    named = pa.array(["a.jpg", "b.jpg"]).cast(kind)
+    gallery = Gallery.open(write_merged(tmp_path / "m.parquet", some_vectors(2), image_file=named))
+    assert gallery.image_files == ["a.jpg", "b.jpg"]
+    assert names(gallery.search(gallery.embedding("b.jpg"), leave_out="b.jpg")) == ["a.jpg"]
 
 
 def test_nothing_is_found_where_there_is_nothing(tmp_path: Path) -> None:
@@ -286,6 +331,14 @@ def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(
     """The room for a large gallery's vectors is taken before they are unpacked."""
     path = write_merged(tmp_path / "m.parquet", some_vectors(30))
     monkeypatch.setattr(module, "_ROWS_IN_MEMORY", 10)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", full)
+        with pytest.raises(CheckpointDiskError, match="No space left"):
+            Gallery.open(path)
     monkeypatch.setattr("tempfile.tempdir", "/dev/shm/absent")  # noqa: S108 - it is not there
     with pytest.raises(CheckpointDiskError):
         Gallery.open(path)

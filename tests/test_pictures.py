@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,6 +77,12 @@ def test_cell_says_why_there_is_no_picture(tmp_path: Path, content: bytes | None
         path.write_bytes(content)
     assert opened(path, 100) == reason
     contact_sheet([SheetRow(Panel(path, "?"), [Panel(path, "?", score=-0.1)])], tmp_path / "s.png", title="T")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    """Its cell says that there is no picture."""
+    os.mkfifo(tmp_path / "image.jpg")
+    assert opened(tmp_path / "image.jpg", 100) == "not a readable image"
 
 
 def test_torn_image_is_not_drawn(tmp_path: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +29,7 @@ from semart_vectors.errors import (
 )
 from semart_vectors.gallery import Gallery
 from semart_vectors.merge import merge_vectors
-from semart_vectors.postgres import LoadReport, PostgresGallery, load, load_vectors
+from semart_vectors.postgres import LoadReport, PostgresGallery, gallery as gallery_module, load, load_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -274,6 +277,126 @@ def test_the_search_agrees_with_the_gallery_s(
         np.testing.assert_allclose(
             [match.score for match in found], [match.score for match in expected], atol=1e-6
         )
+
+
+def test_threads_take_turns(url: str, tmp_path: Path) -> None:
+    """On the one connection of a gallery, and each gets its own answer."""
+    vectors = vectors_of(6)
+    load_vectors(merged(tmp_path, vectors), url)
+    with PostgresGallery.open(url) as gallery, ThreadPoolExecutor(6) as threads:
+
+        def nearest(row: int) -> str:
+            return gallery.search(gallery.embedding(NAMES[row]), k=1)[0].image_file
+
+        assert list(threads.map(nearest, [*range(6)] * 20)) == NAMES * 20
+
+
+def test_two_loads_at_once_follow_one_another(url: str, tmp_path: Path) -> None:
+    """Into a table that neither finds there; the second brings it up to date."""
+    paths = []
+    for seed in (1, 2):
+        (tmp_path / str(seed)).mkdir()
+        paths.append(merged(tmp_path / str(seed), vectors_of(6, seed=seed)))
+    with ThreadPoolExecutor(2) as threads:
+        reports = list(threads.map(lambda path: load_vectors(path, url), paths))
+    assert sorted((report.inserted, report.updated) for report in reports) == [(0, 6), (6, 0)]
+
+
+def test_a_load_waits_for_a_lock_only_so_long(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says what it waited for; so does a gallery that is opened."""
+    path = merged(tmp_path, vectors_of(2))
+    load_vectors(path, url)
+    monkeypatch.setitem(load._PATIENCE, "lock_timeout", "50ms")
+    with psycopg.connect(url) as somebody:
+        somebody.execute("LOCK TABLE paintings IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(DatabaseError, match="another load, or somebody's transaction"):
+            load_vectors(path, url)
+        with pytest.raises(DatabaseError, match="timeout"):
+            PostgresGallery.open(url, timeout_s=0.05)
+    assert load_vectors(path, url).unchanged == 2
+
+
+def test_a_server_that_says_nothing_is_left(
+    server: Server, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not even say that the time is up: the connection is ended here."""
+    load_vectors(merged(tmp_path, vectors_of(2)), url)
+    monkeypatch.setattr(gallery_module, "_GRACE_S", 0.1)
+    with PostgresGallery.open(url, timeout_s=0.1) as gallery:
+        [(process,)] = server.ask(
+            "SELECT pid FROM pg_stat_activity WHERE datname = 'paintings' AND query LIKE '%vector%'"
+        )
+        os.kill(process, signal.SIGSTOP)
+        try:
+            with pytest.raises(DatabaseError, match="did not answer in time"):
+                gallery.count()
+        finally:
+            os.kill(process, signal.SIGCONT)
+
+
+def test_values_are_not_rounded_into_a_table_of_other_types(url: str, tmp_path: Path) -> None:
+    """Whole numbers stay whole, and what is none is refused."""
+    table = table_of(NAMES[:3])
+    load_vectors(merged(tmp_path, vectors_of(3), table=table), url)
+    path = merged(tmp_path, vectors_of(3), table=table.assign(year=[1.5, 2.5, 3.5]))
+    with pytest.raises(DatabaseError, match="other types: year is bigint"):
+        load_vectors(path, url)
+    assert ask(url, "SELECT sum(year) FROM paintings") == [(4803,)]
+
+
+@pytest.mark.parametrize("kind", ["vector", "halfvec"])
+@pytest.mark.parametrize("index", ["hnsw", "ivfflat"])
+def test_an_index_is_of_the_cosine_and_is_used(url: str, tmp_path: Path, index: Any, kind: str) -> None:
+    """One of another distance, or of some rows, is not taken for it."""
+    path, half = merged(tmp_path, np.eye(6, 1024, dtype=np.float32)), kind == "halfvec"
+    load_vectors(path, url, half=half)
+    ask(url, f"CREATE INDEX ON paintings USING {index} (vector {kind}_l2_ops)")
+    ask(url, f"CREATE INDEX ON paintings USING {index} (vector {kind}_cosine_ops) WHERE year > 1602")
+    for _ in range(2):
+        load_vectors(path, url, half=half, index=index)
+    assert len(ask(url, "SELECT 1 FROM pg_index WHERE indrelid = 'paintings'::regclass")) == 4
+    with PostgresGallery.open(url + BY_INDEX) as gallery:
+        assert gallery.search(query(np.eye(6, 1024, dtype=np.float32)[2]), k=1)[0].image_file == NAMES[2]
+    used = ask(url, "SELECT indexrelid::regclass::text FROM pg_stat_user_indexes WHERE idx_scan > 0")
+    assert [name for (name,) in used if "vector" in name] == ["paintings_vector_idx2"]
+
+
+def test_a_column_may_be_called_as_anything(url: str, tmp_path: Path) -> None:
+    """Also as what a search computes."""
+    table = table_of(NAMES[:2]).assign(distance=[1, 2], nearest=["a", "b"], k=[0, 0])
+    load_vectors(merged(tmp_path, vectors_of(2), table=table), url)
+    with PostgresGallery.open(url) as gallery:
+        found = gallery.search(gallery.embedding(NAMES[1]), k=1, where="distance = 2 AND nearest = 'b'")
+        assert [match.metadata["distance"] for match in found] == [2]
+
+
+def test_a_vector_without_length_comes_last(url: str, tmp_path: Path) -> None:
+    """With the score 0, also where an index leaves it out; one that is missing is no painting."""
+    vectors = vectors_of(4)
+    vectors[0] = 0
+    load_vectors(merged(tmp_path, vectors), url, index="hnsw")
+    ask(url, "ALTER TABLE paintings ALTER vector DROP NOT NULL")
+    ask(url, "UPDATE paintings SET vector = NULL WHERE year = 1603")
+    with PostgresGallery.open(url + BY_INDEX) as gallery:
+        found = gallery.search(query(vectors[2]))
+        assert [match.image_file for match in found][::2] == [NAMES[2], NAMES[0]]
+        assert (len(found), found[-1].score) == (3, 0)
+        with pytest.raises(KeyError):
+            gallery.embedding(NAMES[3])
+
+
+def test_what_is_not_utf8_is_said_to_be_so(url: str, tmp_path: Path) -> None:
+    """A shell passes any bytes."""
+    load_vectors(merged(tmp_path, vectors_of(2)), url)
+    with PostgresGallery.open(url) as gallery, pytest.raises(ConfigurationError, match="not UTF-8"):
+        gallery.count("school = '\udce9'")
+    with pytest.raises(ConfigurationError, match="cannot be a name"):
+        PostgresGallery.open(url, table="caf\udce9")
+    for timeout_s in (0, float("nan"), float("inf")):
+        with pytest.raises(ConfigurationError, match="timeout_s"):
+            PostgresGallery.open(url, timeout_s=timeout_s)
 
 
 def test_conditions_are_plain_sql(url: str, tmp_path: Path) -> None:

@@ -97,12 +97,22 @@ async def test_the_line_of_a_painting_is_safe_for_a_terminal(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("images")
+async def test_an_address_is_fetched_by_the_service(service: FakeService, tmp_path: Path) -> None:
+    """It is sent as an address, and not as words."""
+    ran = await search(tmp_path, service, "https://example.org/a.jpg", "-k3", "--images=.", "--sheet=s.png")
+    assert (ran.code, len(ran.out.splitlines())) == (0, 3)
+    assert [json.loads(call.body) for call in service.calls] == [{"url": "https://example.org/a.jpg"}]
+
+
+@pytest.mark.usefixtures("images")
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("absent.JPG",), "no file absent.JPG"),
         (("00003-image.jpg", "--where", "colour = 'red'"), "the columns are image_file, title"),
         (("00003-image.jpg", "--sheet", "s.png"), "--images"),
+        ((TEXT, "--images=images", "--sheet=m.parquet"), "m.parquet is no name of one"),
+        ((TEXT, "--images=images", "--sheet=absent/s.png"), "no folder absent; create it first"),
         (("00003-image.jpg", "-k0"), "-k"),
         ((TEXT, "--where", "colour = 'red'"), "the columns are image_file, title"),
         ((TEXT,), "VISION_KEY"),
@@ -155,8 +165,6 @@ async def test_the_sheet_is_drawn_from_the_folder_of_images(service: FakeService
         assert (ran.code, len(ran.out.splitlines())) == (0, 8 - (number == 2))
         with Image.open(tmp_path / sheet) as drawn:
             assert drawn.size[0] > drawn.size[1] > 700  # two lines of pictures
-    ran = await search(tmp_path, service, TEXT, "--images=images", "--sheet=absent/s.png")
-    assert ran.code == 8
 
 
 async def test_an_empty_file_is_searched_without_a_call(service: FakeService, tmp_path: Path) -> None:

@@ -30,6 +30,8 @@ def found_row(query: Query, matches: Sequence[Match], images_dir: Path) -> Sheet
     """
     if query.kind == "file":
         asked = Panel(Path(query.text), Path(query.text).name, "the query, a picture")
+    elif query.kind == "url":
+        asked = Panel(None, query.text, "the query, a picture at this address")
     elif query.kind == "words":
         asked = Panel(None, query.text, "the query, in words")
     else:

@@ -38,8 +38,8 @@ class Query:
 
     text: str
     """As it was asked."""
-    kind: Literal["file", "painting", "words"]
-    """An image file, a painting of the collection, or words."""
+    kind: Literal["file", "url", "painting", "words"]
+    """An image file, or one's address, a painting of the collection, or words."""
     embedding: Embedding
     """Its vector, of the collection's model."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -57,7 +57,8 @@ async def embed_query(
     """Find out what a query means, and get its vector.
 
     Args:
-        query: The path of a file; else the name of a painting, which costs no call; else words.
+        query: The path of a file; else the name of a painting, which costs no call; else an https:// address
+            of an image, which the service fetches; else words.
         collection: What is to be searched; it must not be empty, which has no model.
         open_embedder: Makes an embedder for a model; asked only when there is a call to make.
 
@@ -74,6 +75,9 @@ async def embed_query(
         return Query(query, "painting", embedding, await asyncio.to_thread(collection.metadata, query))
     except KeyError:
         pass
+    if query.startswith("https://"):
+        async with open_embedder(collection.model_version) as embedder:
+            return Query(query, "url", await embedder.embed_image(query))
     if Path(query).suffix.lower() in SUFFIXES:
         raise ConfigurationError(f"there is no file {query}, and no painting of that name in the collection")
     async with open_embedder(collection.model_version) as embedder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import warnings
 from typing import NoReturn
@@ -52,6 +53,7 @@ def main() -> NoReturn:
     log.setFormatter(PrintableFormatter("%(message)s"))
     logging.basicConfig(handlers=[log], level=logging.WARNING)
     logging.getLogger("semart_vectors").setLevel(logging.INFO)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing half written stays behind
     warnings.filterwarnings("ignore", module="PIL")  # what a picture's metadata lack does not matter here
     try:
         cli.main(standalone_mode=False)

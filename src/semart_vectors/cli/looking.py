@@ -49,29 +49,28 @@ def search(  # noqa: PLR0917 - click passes them all by name
 ) -> None:
     """Find the paintings that are nearest to QUERY.
 
-    It is an image file, or the name of one of the paintings, or else a text.
+    It is an image file, or one's https:// address, or the name of one of the paintings, or else a text.
     """
     from semart_vectors._found import title_and_author
     from semart_vectors._query import embed_query
 
-    if sheet is not None and images is None:
-        raise click.UsageError("--sheet needs --images: the folder that the names are relative to")
+    if sheet is not None:
+        _check_sheet(sheet, images)
     with _open_gallery(vectors, postgres, table) as gallery:
-        matches: list[Match] = []
+        wanted, matches = None, []
         # Before the call that a query may cost: whether there is anything to find.
         if gallery.count(where):
             wanted = run_in_loop(embed_query(query, gallery, _open_embedder))
             matches = gallery.search(wanted.embedding, k=k, where=where, leave_out=wanted.leave_out)
-            if sheet is not None and images is not None:
-                _draw_found(wanted, matches, images, sheet)
     if as_json:
         say(orjson.dumps([_as_found(match) for match in matches], default=_jsonable))
-        return
-    for match in matches:
+    for match in matches if not as_json else ():
         told = [f"{match.score:.4f}", *title_and_author(match.metadata), match.image_file]
         say("  ".join(text for text in told if text))
     if not matches:
         say("Nothing was found", err=True)
+    if wanted is not None and sheet is not None and images is not None:
+        _draw_found(wanted, matches, images, sheet)
 
 
 @click.command("map")
@@ -192,6 +191,16 @@ def _as_found(match: Match) -> dict[str, Any]:
 def _jsonable(value: object) -> str:
     """Write what JSON has no form for: bytes in hexadecimal digits, all else as its text."""
     return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _check_sheet(sheet: Path, images: Path | None) -> None:
+    """Refuse what would fail, or do harm, once the query is paid for."""
+    if images is None:
+        raise click.UsageError("--sheet needs --images: the folder that the names are relative to")
+    if sheet.suffix.lower() != ".png" or (sheet.exists() and not sheet.is_file()):
+        raise click.UsageError(f"--sheet writes a PNG: {sheet} is no name of one")
+    if not sheet.parent.is_dir():
+        raise click.UsageError(f"--sheet: there is no folder {sheet.parent}; create it first")
 
 
 def _draw_found(query: Query, matches: list[Match], images: Path, sheet: Path) -> None:
