@@ -134,7 +134,7 @@ async def run_all(way: str, images: Path, rate: float, folder: Path, endpoint: s
     begun_s = time.monotonic()
     for command in commands(way, images, rate):
         process = await start(command, folder, endpoint)
-        await process.wait()
+        assert await process.wait() == 0, command
     return time.monotonic() - begun_s
 
 
@@ -184,7 +184,8 @@ async def after_a_stop(way: str, stopped_by: str, images: Path) -> Result:
         count = len(write_dataset(images, folder))
         async with emulator(30.0, "sliding", 0.2) as service:
             process = await start(commands(way, images, 30.0)[0], folder, service.endpoint)
-            while sum(call.status == 200 for call in service.calls) < count // 2:  # noqa: ASYNC110 - it tells nobody
+            while sum(call.status == 200 for call in service.calls) < count // 2:
+                assert process.returncode is None, "it ended before it could be stopped"
                 await asyncio.sleep(0.02)
             process.send_signal(signal.Signals[stopped_by])
             await process.wait()

