@@ -49,7 +49,7 @@ K = 12
 async def main(given: Path | None, postgres: str | None) -> None:
     """Go through the steps, in the folder where all results shall be."""
     async with AsyncExitStack() as closing:
-        url = postgres or await closing.enter_async_context(local_postgres())
+        url: str = postgres or await closing.enter_async_context(local_postgres())
         await asyncio.to_thread(lambda: connect(url).close())  # before anything is paid for
         semart = await asyncio.to_thread(look_into, given)
         table = await asyncio.to_thread(clean, semart)
