@@ -42,14 +42,14 @@ DATASET, PAINTINGS, CSV = Path("dataset.csv"), Path("paintings.parquet"), Path("
 REFERENCE, SHEET = Path("reference_image.jpg"), Path("found.png")
 INDEXES: tuple[Literal["ivfflat", "hnsw"] | None, ...] = (None, "ivfflat", "hnsw")
 TABLES = ("semart_tutorial", "semart_tutorial_ivfflat", "semart_tutorial_hnsw")
-WORDS = "a table with red flowers"
-K = 12
+WORDS, K = "a table with red flowers", 12
 
 
 async def main(given: Path | None, postgres: str | None) -> None:
     """Go through the steps, in the folder where all results shall be."""
     async with AsyncExitStack() as closing:
-        url: str = postgres or await closing.enter_async_context(local_postgres())
+        if (url := postgres) is None:
+            url = await closing.enter_async_context(local_postgres())
         await asyncio.to_thread(lambda: connect(url).close())  # before anything is paid for
         semart = await asyncio.to_thread(look_into, given)
         table = await asyncio.to_thread(clean, semart)
