@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from fake_service import FakeService
 from helpers import QUICK
+from postgres_server import NoPostgresError, Server, postgres_server
 from semart_vectors import AsyncVisionEmbedder
 
 # A busy machine is no fault of what is tested.
@@ -33,6 +34,16 @@ async def service() -> AsyncIterator[FakeService]:
     """Serve good answers on loopback."""
     async with FakeService() as fake:
         yield fake
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """Run a PostgreSQL with pgvector, where there is one."""
+    try:
+        with postgres_server() as running:
+            yield running
+    except NoPostgresError as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture

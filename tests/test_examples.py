@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
@@ -17,11 +18,13 @@ import pytest
 from PIL import Image
 
 from helpers import SHARED_DATA, jpeg, make_images
-from postgres_server import NoPostgresError, postgres_server
 from semart_vectors import AsyncVisionEmbedder, Gallery
 from semart_vectors.emulator import Emulator
 from semart_vectors.export import export_vectors
 from semart_vectors.semart import clean_semart
+
+if TYPE_CHECKING:
+    from postgres_server import Server
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
@@ -98,18 +101,9 @@ async def test_a_service_shares_one_embedder(monkeypatch: pytest.MonkeyPatch) ->
     assert (broken.status_code, "cut" in broken.json()["error"]) == (422, True)
 
 
-def need_postgres() -> None:
-    """Skip where no PostgreSQL can be started."""
-    try:
-        with postgres_server():
-            pass
-    except NoPostgresError as error:
-        pytest.skip(str(error))
-
-
+@pytest.mark.usefixtures("server")  # where none can be started, the example cannot either
 async def test_the_tutorial_is_stopped_and_goes_on_to_its_last_step(tmp_path: Path) -> None:
     """`semart_tutorial.py` needs nothing but an empty folder; Ctrl-C costs no painting and no second call."""
-    await asyncio.to_thread(need_postgres)
     process = await start_example("semart_tutorial.py", cwd=tmp_path)
     assert process.stdout is not None
     told = (await process.stdout.readuntil(b"embedded\n")).decode()
@@ -136,7 +130,7 @@ async def test_the_tutorial_is_stopped_and_goes_on_to_its_last_step(tmp_path: Pa
 
 
 @pytest.mark.skipif(not (SHARED_DATA / "semart").is_dir(), reason="SemArt's licence keeps its tables out")
-def test_the_tutorial_takes_the_real_tables(tmp_path: Path) -> None:
+def test_the_tutorial_takes_the_real_tables(tmp_path: Path, server: Server) -> None:
     """Those of validation, which alone are here, with made-up pictures and a database of the reader's."""
     table = (SHARED_DATA / "semart" / "semart_val.csv").read_bytes()
     semart = tmp_path / "SemArt"
@@ -144,13 +138,9 @@ def test_the_tutorial_takes_the_real_tables(tmp_path: Path) -> None:
     (semart / "semart_val.csv").write_bytes(table)
     for number, name in enumerate(clean_semart(semart)["image_file"]):
         (semart / "images" / name).write_bytes(jpeg(number))
-    try:
-        with postgres_server() as server:
-            arguments = ("semart_tutorial.py", semart, "--postgres", server.url())
-            told = asyncio.run(run_example(*arguments, cwd=tmp_path))
-            stored = server.ask("SELECT count(*), count(DISTINCT author) FROM semart_tutorial_ivfflat")
-    except NoPostgresError as error:
-        pytest.skip(str(error))
+    arguments = ("semart_tutorial.py", semart, "--postgres", server.url())
+    told = asyncio.run(run_example(*arguments, cwd=tmp_path))
+    stored = server.ask("SELECT count(*), count(DISTINCT author) FROM semart_tutorial_ivfflat")
     assert "1,069 rows in" in told
     assert "37 paintings by 2 artists" in told
     assert stored == [(37, 2)]

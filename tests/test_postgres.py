@@ -19,7 +19,7 @@ from psycopg import sql
 
 from command_line import cli
 from merged import MODEL, NAMES, merged, query, table_of, vectors_of
-from postgres_server import PASSWORD, NoPostgresError, Server, postgres_server
+from postgres_server import PASSWORD, Server
 from semart_vectors.errors import (
     ConfigurationError,
     DatabaseError,
@@ -49,16 +49,6 @@ NO_CONDITIONS = (
 
 BY_INDEX = "?options=-c%20enable_seqscan%3Doff"
 """Of few rows PostgreSQL looks at all, unless it is told not to."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """Start a server for the tests of this file."""
-    try:
-        with postgres_server() as running:
-            yield running
-    except NoPostgresError as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture
