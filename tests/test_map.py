@@ -11,6 +11,7 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,12 +31,12 @@ from semart_vectors.gallery import Gallery
 from semart_vectors.map import draw_map, spread
 from semart_vectors.map.layout import neighbours, place, snap
 from semart_vectors.map.page import side_px, thumbnail
+from semart_vectors.map.sheet import write_sheet
 from semart_vectors.names import to_text
 from semart_vectors.pictures import opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -212,7 +213,7 @@ def test_photographs_keep_to_that_room() -> None:
 def test_a_name_of_any_bytes_has_its_picture(tmp_path: Path) -> None:
     """On the sheet and on the page; a name that leads elsewhere, or is no file's, has none."""
     name = os.fsdecode(b"caf\xe9 <b>'\"\n.png")
-    gallery = make_gallery(tmp_path, in_groups(1, 4), name)
+    gallery = make_gallery(tmp_path, in_groups(1, 5), name)
     for output in (tmp_path / "map.png", tmp_path / "map.html"):
         assert draw_map(gallery, tmp_path / "images", output).without_picture == ()
     assert known_of((tmp_path / "map.html").read_text())["title"][0] == to_text(name)
@@ -220,10 +221,38 @@ def test_a_name_of_any_bytes_has_its_picture(tmp_path: Path) -> None:
     names = ["../outside.png", "NUL\0.png", "a//b.png", "n" * 300]
     Image.new("RGB", (40, 40)).save(tmp_path / "outside.png")
     stored = pa.FixedSizeListArray.from_arrays(gallery.vectors.ravel(), 1024)
-    table |= {"image_file": names, "vector": stored, "model_version": ["2023-04-15"] * 4}
+    table |= {"image_file": [*names, to_text(name)], "vector": stored, "model_version": ["2023-04-15"] * 5}
     pq.write_table(pa.table(table), tmp_path / "odd.parquet")
     report = draw_map(Gallery.open(tmp_path / "odd.parquet"), tmp_path / "images", tmp_path / "map.png")
     assert report.without_picture == tuple(names)
+
+
+def test_a_folder_without_any_of_the_images_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is placed, and the map that was there stays; so where nothing can be written."""
+    gallery = make_gallery(tmp_path, in_groups(1, 5))
+    (tmp_path / "map.html").write_text("an earlier one")
+    monkeypatch.setattr("semart_vectors.map.place", None)
+    with pytest.raises(ConfigurationError, match="none of the 5 images is in"):
+        draw_map(gallery, tmp_path, tmp_path / "map.html")
+    assert (tmp_path / "map.html").read_text() == "an earlier one"
+    with pytest.raises(CheckpointDiskError):
+        draw_map(gallery, tmp_path / "images", Path("/proc/map.html"))
+
+
+def test_the_sheet_has_above_what_is_above(tmp_path: Path) -> None:
+    """And to the right what is to the right, with nothing moved that need not be."""
+    colours = [(200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 200, 0)]
+    places = np.array([(-9, 9), (9, 9), (-9, -9), (9, -9)], np.float32)
+    pictures = [Image.new("RGB", (9, 9), colour) for colour in colours]
+    with (tmp_path / "s.png").open("wb") as file:
+        write_sheet(places, pictures, file, title="T", explanation="E")
+    with Image.open(tmp_path / "s.png") as sheet:
+        where = [np.argwhere((np.asarray(sheet) == colour).all(axis=2)).mean(axis=0) for colour in colours]
+    (top_left, top_right, low_left, low_right) = where
+    assert top_left[0] == top_right[0] < low_left[0] == low_right[0]
+    assert top_left[1] == low_left[1] < top_right[1] == low_right[1]
 
 
 def test_an_empty_gallery_has_an_empty_map(tmp_path: Path) -> None:
@@ -382,6 +411,7 @@ async def open_page(folder: Path) -> AsyncIterator[Tab]:
             f"""void Object.assign(window, {{
                 model: (name) => Bokeh.documents[0].get_model_by_name(name),
                 byId: (id) => document.getElementById(id),
+                bounds: JSON.parse(document.getElementById("known").textContent).bounds,
                 across: () => {PLOT}.x_range.end - {PLOT}.x_range.start,
                 upwards: () => {PLOT}.y_range.end - {PLOT}.y_range.start,
                 at: (row) => {{
@@ -469,17 +499,67 @@ async def test_groups_and_words_choose_what_is_shown(tmp_path: Path) -> None:
             await tab.value_of("byId('groups').children[1].click()")
         await tab.value_of("byId('groups').children[1].click()")
         await tab.value_of("byId('find').focus()")
-        for letter in "autHör 1":
+        for letter in "10 autHör":  # in any order
             await tab.press(letter)
-        assert await tab.value_of(shown) == [1, 10, 11]
-        assert await tab.value_of("byId('found').textContent") == "3 shown"
-        for row in (1, 10, 11, 1):
-            await tab.value_of("byId('find').form.requestSubmit()")
-            assert await tab.value_of("byId('name').textContent") == f"Title {row}"
-        for letter in "1":
-            await tab.press(letter)
-        assert await tab.value_of(shown) == [11]
+        assert await tab.value_of(shown) == [10]
+        assert await tab.value_of("byId('found').textContent") == "1 shown"
+        await tab.value_of("byId('find').form.requestSubmit()")
+        assert await tab.value_of("byId('name').textContent") == "Title 10"
+        await tab.press("x")
+        assert await tab.value_of(shown) == []
         assert await tab.value_of("byId('shown').hidden")
+        await tab.value_of("byId('find').value = ''; byId('find').oninput()")
+        for row in (0, 1, 2):
+            await tab.value_of("byId('find').form.requestSubmit()")
+            assert await tab.value_of(f"{SELECTED}[0]") == row
+
+
+@needs_chromium
+@pytest.mark.usefixtures("many")
+async def test_one_comes_nearer_to_the_painting_that_is_looked_at(tmp_path: Path) -> None:
+    """By the keyboard too, and not past it; arrows never leave all paintings behind."""
+    async with open_page(tmp_path) as tab:
+        await tab.value_of("byId('find').form.requestSubmit()")
+        assert await tab.value_of(f"{SELECTED}[0]") == 0
+        await tab.value_of("byId('map').focus()")
+        before = await tab.value_of("across()")
+        for _ in range(12):
+            await tab.press("+")
+        assert await tab.value_of("across()") < before / 1.4
+        box = "byId('plot').getBoundingClientRect()"
+        x, y = await tab.value_of("at(0)")
+        assert 0 < x - await tab.value_of(f"{box}.left") < await tab.value_of(f"{box}.width")
+        assert 0 < y - await tab.value_of(f"{box}.top") < await tab.value_of(f"{box}.height")
+        for key in ("ArrowLeft", "ArrowDown", "ArrowRight", "ArrowUp"):
+            for _ in range(60):
+                await tab.press(key)
+            x, y = await tab.value_of(
+                f"[({PLOT}.x_range.start + {PLOT}.x_range.end) / 2,"
+                f" ({PLOT}.y_range.start + {PLOT}.y_range.end) / 2]"
+            )
+            west, east, south, north = await tab.value_of("bounds")
+            assert west - 1e-3 <= x <= east + 1e-3
+            assert south - 1e-3 <= y <= north + 1e-3
+
+
+@needs_chromium
+@pytest.mark.usefixtures("gallery")
+async def test_what_is_chosen_is_not_covered(tmp_path: Path) -> None:
+    """Its frame is its own, a click ends the tip, and the panel has the cosines in three digits."""
+    async with open_page(tmp_path) as tab:
+        point = await tab.value_of("at(0)")
+        await tab.mouse("mouseMoved", *point)
+        await tab.until("!byId('tip').hidden")
+        await tab.click(*point)
+        await tab.until("model('chosen').data.x.length")
+        assert await tab.value_of("byId('tip').hidden")
+        [row] = await tab.value_of(f"{SELECTED}.slice(0, 1)")
+        assert await tab.value_of(f"model('chosen').data.x[0] === model('paintings').data.x[{row}]")
+        told = await tab.value_of(
+            "[...byId('neighbours').children].map((each) => each.textContent.slice(-5))"
+        )
+        cosines = known_of((tmp_path / "map.html").read_text())["cosines"][row]
+        assert told == [f"{cosine:.3f}" for cosine in cosines]
 
 
 @needs_chromium

@@ -19,7 +19,8 @@ _ROW = "semart_vectors.row"
 
 _TIME_LIMIT_S = 30.0
 
-# A condition may come from a stranger: no file, no network, no variable of the program's, not all its memory.
+# No file, no network and no variable of the program's. It is no fence against one who means to use up the
+# machine: DuckDB notices that time is up between its steps, and one step may take long and much memory.
 _CLOSED: dict[str, str | int | float | list[str]] = {
     "enable_external_access": False,
     "python_enable_replacements": False,
@@ -31,7 +32,7 @@ def rows_that_meet(condition: str, table: Any) -> NDArray[np.int64]:
     """Return the rows of an Arrow table that meet a condition, in their order.
 
     Raises:
-        ConfigurationError: it cannot be understood, takes longer than 30 seconds, or DuckDB is not installed.
+        ConfigurationError: it cannot be understood, takes longer than some 30 s, or DuckDB is missing.
     """
     try:
         import duckdb  # noqa: PLC0415 - an extra, and not cheap: for those who ask for it

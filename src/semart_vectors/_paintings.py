@@ -64,6 +64,7 @@ class Paintings:
                     raise MetadataError(f"{self._path} must hold vectors of one model, not of {found}")
                 (model,) = models
                 columns = batch.select([field.name for field in self.fields])
+                columns.validate(full=True)  # a text may be no UTF-8
                 yield columns.cast(pa.schema(self.fields)), vectors, model
                 start += len(batch)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +21,8 @@ from semart_vectors.names import to_text
 from semart_vectors.records import DIMENSION, Embedding
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 _BLOCK_ROWS = 8192
@@ -100,7 +103,8 @@ class Gallery:
 
     def columns(self) -> dict[str, list[Any]]:
         """Return what is known of all paintings but their vectors, by column, in the order of the file."""
-        found: dict[str, list[Any]] = self._table.to_pydict()
+        with _as_python():
+            found: dict[str, list[Any]] = self._table.to_pydict()
         return found
 
     def count(self, where: str | None = None) -> int:
@@ -137,7 +141,8 @@ class Gallery:
             k: How many to find; fewer where there are not so many.
             where: A condition on the other columns, in SQL as DuckDB has it, such as
                 ``type = 'portrait' AND timeframe IN ('1601-1650', '1651-1700')``; it needs the extra
-                ``[search]``. It reaches no file, no network and no variable of the program's, and has 30 s.
+                ``[search]``. It reaches no file, no network and no variable of the program's, and is
+                ended after some 30 s; take it from those who may use the machine, all the same.
             leave_out: The name of a painting that is not wanted, such as the query itself.
 
         Returns:
@@ -168,7 +173,8 @@ class Gallery:
 
     def _match(self, row: int, score: float) -> Match:
         # The slice comes first: `take` copies whole columns to pick from them.
-        (metadata,) = self._table.slice(row, 1).to_pylist()
+        with _as_python():
+            (metadata,) = self._table.slice(row, 1).to_pylist()
         return Match(metadata.pop("image_file"), float(score), metadata)
 
     def _known(self, image_file: str) -> int:
@@ -205,6 +211,17 @@ class Gallery:
                 lengths, _TINY
             )
         return np.clip(scores, -1, 1)
+
+
+@contextmanager
+def _as_python() -> Iterator[None]:
+    """Translate that a value is none in Python, such as a date after the year 9999."""
+    try:
+        yield
+    except (ValueError, OverflowError) as error:
+        raise MetadataError(
+            f"a value of the file cannot be read: {error}; mend it and merge again"
+        ) from error
 
 
 def _nearly_best(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:

@@ -65,5 +65,6 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         stop("Interrupted", INTERRUPTED)
     except OSError as error:
-        stop(f"Error: cannot print the result: {error.strerror}", DISK)
+        what = f"{error.filename}" if error.filename else "cannot print the result"
+        stop(f"Error: {what}: {error.strerror}", DISK)
     sys.exit(0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -94,12 +96,9 @@ def map_command(paintings: Path, images_dir: Path, output: Path, colour_by: str 
     from semart_vectors.gallery import Gallery
 
     gallery = Gallery.open(paintings)
-    drawn = min(len(gallery), MOST)
-    say(f"Placing {drawn:,} paintings", err=True)
-    with tqdm(total=drawn, unit="img", desc="pictures", disable=None) as bar:
-        report = draw_map(
-            gallery, images_dir, output, colour_by=colour_by, title=title, on_picture=bar.update
-        )
+    total = min(len(gallery), MOST)
+    progress = partial(tqdm, total=total, unit="img", desc="pictures", disable=None)
+    report = draw_map(gallery, images_dir, output, colour_by=colour_by, title=title, progress=progress)
     of = "" if report.paintings == report.total else f" of {report.total:,}, taken evenly,"
     say(f"{report.paintings:,} paintings{of} drawn on {output}")
     if report.without_picture:
@@ -197,9 +196,10 @@ def _check_sheet(sheet: Path, images: Path | None) -> None:
     """Refuse what would fail, or do harm, once the query is paid for."""
     if images is None:
         raise click.UsageError("--sheet needs --images: the folder that the names are relative to")
-    if sheet.suffix.lower() != ".png" or (sheet.exists() and not sheet.is_file()):
+    is_other = os.path.lexists(sheet) and not os.path.isfile(sheet)  # noqa: PTH113 - says no where one may not look
+    if sheet.suffix.lower() != ".png" or is_other:
         raise click.UsageError(f"--sheet writes a PNG: {sheet} is no name of one")
-    if not sheet.parent.is_dir():
+    if not os.path.isdir(sheet.parent):  # noqa: PTH112 - as above
         raise click.UsageError(f"--sheet: there is no folder {sheet.parent}; create it first")
 
 

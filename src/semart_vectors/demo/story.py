@@ -159,6 +159,7 @@ def _commands(paintings: Path, images_dir: Path, queries: list[str]) -> list[str
     vectors, images, sheet = (quote(str(place)) for place in places)
     search = f"--vectors {vectors} --images {images} --sheet {sheet}"
     return [
+        f"{us} map {vectors} --images {images} -o {quote(str(paintings.with_name('map.html')))}",
         f"{us} search {names[-1]} {search}",
         "That one's vector is at hand. To search by a file or by words, start the stand-in of the service,",
         f"{us} emulator --port {_PORT}",

@@ -34,7 +34,11 @@ function fit(everything = whole) {
 }
 function move(right, up, nearer = 1) {
   const pixels = Math.min(known.closest, Math.max(plot.inner_width / x_range.max_interval, scale * nearer));
-  lookAt(middle(x_range) + right / scale, middle(y_range) + up / scale, pixels);
+  // Nearer to the painting that is looked at, if there is one; and never away from all of them.
+  const towards = (at, range) => at === undefined ? middle(range) : at + (middle(range) - at) * scale / pixels;
+  const within = (at, least, most) => Math.min(most, Math.max(least, at));
+  lookAt(within(towards(x[selected], x_range) + right / scale, west, east),
+    within(towards(y[selected], y_range) + up / scale, south, north), pixels);
 }
 for (const name of ["inner_width", "inner_height"]) plot.properties[name].change.connect(() => fit());
 for (const range of [x_range, y_range]) for (const end of ["start", "end"]) range.properties[end].change.connect(() => {
@@ -62,16 +66,19 @@ function fill() {
     if (shown[row] && placed.every((other) => apart(row, other))) placed.push(row);
   model("pictured").indices = placed;
   const of = (column) => placed.map((row) => column[row]);
-  model("pictures").data = {x: of(x), y: of(y), w: long(of(w)), h: long(of(h)), picture: of(picture), alpha: placed.map((row) => !lit.length || lit.includes(row) ? 1 : 0.3)};
+  const alpha = placed.map((row) => !lit.length || lit.includes(row) ? 1 : 0.3);
+  model("pictures").data = {x: of(x), y: of(y), w: long(of(w)), h: long(of(h)), picture: of(picture), alpha};
+  const only = (column) => placed.includes(selected) ? [column[selected]] : [];
+  model("chosen").data = {x: only(x), y: only(y), w: long(only(w)), h: long(only(h))};
 }
 
 // Which are shown: those of the groups that are not hidden, if the words are found in them.
 const hidden = new Set(), plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 let texts;
 function choose() {
-  const wanted = plain(byId("find").value.trim());
-  if (wanted) texts ??= rows.map((row) => plain([title[row], author[row], ...Object.values(details[row])].join("\n")));
-  shown = rows.map((row) => !hidden.has(group[row]) && (!wanted || texts[row].includes(wanted)));
+  const wanted = plain(byId("find").value).split(/\s+/).filter(Boolean);
+  if (wanted.length) texts ??= rows.map((row) => plain([title[row], author[row], ...Object.values(details[row])].join("\n")));
+  shown = rows.map((row) => !hidden.has(group[row]) && wanted.every((word) => texts[row].includes(word)));
   const count = shown.filter(Boolean).length;
   byId("found").textContent = count < rows.length ? `${count.toLocaleString("en")} shown` : "";
   model("places").visible = count < rows.length;
@@ -103,6 +110,7 @@ function select(row) {
   selected = row;
   byId("shown").hidden = row === undefined;
   byId("hint").hidden = row !== undefined;
+  byId("tip").hidden = true;  // it would lie on what is lit now
   const near = (neighbours[row] ?? []).filter((each) => shown[each]), of = (column) => near.map((each) => column[each]);
   source.selected.indices = lit = row === undefined ? [] : [row, ...near];  // Bokeh lets all others fade
   model("lines").data = {x0: near.map(() => x[row]), y0: near.map(() => y[row]), x1: of(x), y1: of(y)};
@@ -121,10 +129,14 @@ function tell(row) {
   byId("neighbours").replaceChildren(...neighbours[row].map((each, place) => {
     const told = [title[each], author[each]].filter(Boolean).join(", "), cosine = cosines[row][place].toFixed(3);
     const words = {title: told, ariaLabel: `${told}: ${cosine}`};
-    const onclick = () => { select(each); byId("name").focus({preventScroll: true}); };
+    const onclick = () => {
+      select(each);
+      byId("shown").scrollIntoView();
+      byId("name").focus({preventScroll: true});
+    };
     return element("button", {...words, onclick}, shownAs(each, ""), cosine);
   }));
-  document.querySelector("aside").scrollTop = 0;
+  document.querySelector("aside").scrollTop = 0;  // of a narrow screen the page scrolls, and not the panel
 }
 
 // What Bokeh's tools have hit: a picture lies above the dots, and above no other picture.
@@ -135,7 +147,7 @@ source.selected.properties.indices.change.connect(() => {
 source.inspect.connect(() => {
   const row = topmost([...source.selection_manager.inspectors.values()].flatMap(({indices}) => indices));
   const tip = byId("tip");
-  tip.hidden = row === undefined;
+  tip.hidden = row === undefined || row === selected;
   if (tip.hidden) return;
   const words = [element("b", {dir: "auto"}, title[row]), element("div", {dir: "auto"}, author[row])];
   if (groups.length > 1) words.push(element("div", {dir: "auto", className: "soft"}, groups[group[row]].name));
@@ -158,8 +170,9 @@ canvas_view.events_el.style.outline = "none";
 function colour() {
   const style = getComputedStyle(document.documentElement);
   const [ink, ground, empty] = ["--ink", "--ground", "--empty"].map((name) => ({value: style.getPropertyValue(name)}));
-  const [dots, frames, links] = ["dots", "frames", "links"].map(model);
+  const [dots, frames, links, frame] = ["dots", "frames", "links", "chosen frame"].map(model);
   dots.selection_glyph.line_color = frames.selection_glyph.line_color = links.glyph.line_color = ink;
+  frame.glyph.line_color = ink;
   frames.nonselection_glyph.fill_color = ground;  // or the dots below would show through the picture
   frames.glyph.fill_color = frames.selection_glyph.fill_color = empty;
 }

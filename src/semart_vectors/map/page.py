@@ -9,12 +9,11 @@ import io
 import math
 from collections import Counter
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import orjson
 
-from semart_vectors.files import write_aside
 from semart_vectors.pictures import EMPTY, FAINT, INK
 
 try:
@@ -37,7 +36,6 @@ except ModuleNotFoundError as error:
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from PIL import Image
 
@@ -100,7 +98,7 @@ def write_page(
     places: Vectors,
     near: tuple[Rows, Vectors],
     pictures: Iterable[Thumbnail | None],
-    output: Path,
+    output: IO[bytes],
     *,
     title: str,
     explanation: str,
@@ -152,8 +150,7 @@ def write_page(
     }
     frame = _part("page.html").split("%%")
     page = "".join(parts[part] if number % 2 else part for number, part in enumerate(frame))
-    with write_aside(output) as aside:
-        aside.write_bytes(page.encode())
+    output.write(page.encode())
     return [number for number, picture in enumerate(read) if picture is None]
 
 
@@ -179,6 +176,7 @@ def _plot(columns: dict[str, Any]) -> figure:
     pictures = ColumnDataSource(
         {name: [] for name in ("picture", "x", "y", "w", "h", "alpha")}, name="pictures"
     )
+    chosen = ColumnDataSource({name: [] for name in ("x", "y", "w", "h")}, name="chosen")
     lines = ColumnDataSource({"x0": [], "y0": [], "x1": [], "y1": []}, name="lines")
     shown = BooleanFilter(booleans=[True] * count, name="visible")
     pictured = IndexFilter(indices=[], name="pictured")
@@ -218,6 +216,20 @@ def _plot(columns: dict[str, Any]) -> figure:
         selection_line_color=INK,
         nonselection_line_alpha=0.3,
         nonselection_fill_alpha=1,
+    )
+    plot.rect(
+        "x",
+        "y",
+        "w",
+        "h",
+        source=chosen,
+        name="chosen frame",
+        width_units="screen",
+        height_units="screen",
+        fill_color=None,
+        line_color=INK,
+        line_width=10,
+        line_join="miter",
     )
     # In a source of their own: Bokeh loads what stands there, and cannot let unselected pictures fade.
     plot.image_url(

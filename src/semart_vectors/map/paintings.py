@@ -75,7 +75,6 @@ def read_pictures(
     paintings: Sequence[Painting],
     side_px: int,
     make: Callable[[Image.Image], MadeT],
-    on_picture: Callable[[], object],
 ) -> Iterator[Iterator[MadeT | None]]:
     """Yield what is made of each picture, in their order; None for each that cannot be read.
 
@@ -84,9 +83,7 @@ def read_pictures(
 
     def read(painting: Painting) -> MadeT | None:
         picture = None if painting.image is None else opened(painting.image, side_px)
-        made = make(picture) if isinstance(picture, Image.Image) else None
-        on_picture()
-        return made
+        return make(picture) if isinstance(picture, Image.Image) else None
 
     readers = ThreadPoolExecutor()
     try:

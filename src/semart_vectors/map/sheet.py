@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from PIL import Image, ImageDraw
 
-from semart_vectors.files import write_aside
 from semart_vectors.map.layout import FREE, snap
 from semart_vectors.pictures import EMPTY, GROUND, HAIRLINE, INK, SOFT, write_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from semart_vectors.map.layout import Vectors
 
@@ -30,7 +28,7 @@ def side_px(count: int) -> int:
 def write_sheet(
     places: Vectors,
     pictures: Iterable[Image.Image | None],
-    output: Path,
+    output: IO[bytes],
     *,
     title: str,
     explanation: str,
@@ -62,8 +60,7 @@ def write_sheet(
             draw.rectangle((x + _GAP, y + _GAP, x + far, y + far), EMPTY, HAIRLINE)
         else:
             sheet.paste(picture, (x + (cell - picture.width) // 2, y + (cell - picture.height) // 2))
-    with write_aside(output) as aside:
-        sheet.save(aside, "PNG")
+    sheet.save(output, "PNG")
     return missing
 
 
