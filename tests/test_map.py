@@ -376,6 +376,18 @@ def test_more_groups_than_colours_are_told_together(tmp_path: Path) -> None:
     assert len({group["colour"] for group in groups}) == 19
 
 
+def test_paintings_have_the_colour_of_their_type(tmp_path: Path) -> None:
+    """Or of their school, or of their time, where there is no type."""
+    columns = {"timeframe": ["1600"] * 3, "school": ["Dutch"] * 3, "type": ["still-life"] * 3}
+    for name in ("still-life", "Dutch", "1600"):
+        folder = tmp_path / name
+        folder.mkdir()
+        gallery = make_gallery(folder, in_groups(1, 3), **columns)
+        [group] = known_of(make_gallery_page(folder, gallery, "M"))["groups"]
+        assert group["name"] == name
+        columns.popitem()
+
+
 def make_gallery_page(folder: Path, gallery: Gallery, title: str) -> str:
     """Draw a page and return it."""
     draw_map(gallery, folder / "images", folder / "map.html", title=title)
@@ -497,6 +509,11 @@ async def test_groups_and_words_choose_what_is_shown(tmp_path: Path) -> None:
             assert await tab.value_of("byId('groups').children[1].ariaPressed") == pressed
             assert len(await tab.value_of(shown)) == count
             await tab.value_of("byId('groups').children[1].click()")
+        # Neighbours too are of those that are shown.
+        await tab.value_of("byId('find').form.requestSubmit()")
+        lit = set(await tab.value_of(SELECTED))
+        assert 1 < len(lit) <= 6
+        assert lit <= set(await tab.value_of(shown))
         await tab.value_of("byId('groups').children[1].click()")
         await tab.value_of("byId('find').focus()")
         for letter in "10 autHör":  # in any order
@@ -530,6 +547,11 @@ async def test_one_comes_nearer_to_the_painting_that_is_looked_at(tmp_path: Path
         x, y = await tab.value_of("at(0)")
         assert 0 < x - await tab.value_of(f"{box}.left") < await tab.value_of(f"{box}.width")
         assert 0 < y - await tab.value_of(f"{box}.top") < await tab.value_of(f"{box}.height")
+        for row in range(1, 20):
+            await tab.value_of("byId('find').form.requestSubmit()")
+            x, y = await tab.value_of(f"at({row})")
+            assert 0 < x - await tab.value_of(f"{box}.left") < await tab.value_of(f"{box}.width")
+            assert 0 < y - await tab.value_of(f"{box}.top") < await tab.value_of(f"{box}.height")
         for key in ("ArrowLeft", "ArrowDown", "ArrowRight", "ArrowUp"):
             for _ in range(60):
                 await tab.press(key)
