@@ -67,7 +67,7 @@ _HOME = {
 
 _MODULES = frozenset(
     {
-        *("errors", "export", "images", "metadata", "names", "pictures", "postgres", "records"),
+        *("errors", "export", "images", "map", "metadata", "names", "pictures", "postgres", "records"),
         *_HOME.values(),
     }
 )

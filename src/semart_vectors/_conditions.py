@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from semart_vectors._threads import time_limit
 from semart_vectors.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,11 +47,10 @@ def rows_that_meet(condition: str, table: Any) -> NDArray[np.int64]:
             )
     numbered = table.append_column(_ROW, pa.array(np.arange(len(table))))
     with duckdb.connect(config=_CLOSED) as database:
-        limit = Timer(_TIME_LIMIT_S, database.interrupt)
-        limit.start()
         try:
-            chosen = database.from_arrow(numbered).filter(condition).project(f'"{_ROW}"')
-            rows: NDArray[np.int64] = chosen.fetchnumpy()[_ROW]
+            with time_limit(_TIME_LIMIT_S, database.interrupt):
+                chosen = database.from_arrow(numbered).filter(condition).project(f'"{_ROW}"')
+                rows: NDArray[np.int64] = chosen.fetchnumpy()[_ROW]
         except duckdb.InterruptException as error:
             raise ConfigurationError(
                 f"the condition {condition!r} takes longer than {_TIME_LIMIT_S:g} s: ask for less"
@@ -66,7 +65,4 @@ def rows_that_meet(condition: str, table: Any) -> NDArray[np.int64]:
             if "interrupted" in str(error):  # DuckDB's word for Ctrl-C
                 raise KeyboardInterrupt from error
             raise
-        finally:
-            limit.cancel()
-            limit.join()
     return np.sort(rows)

@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from semart_vectors._query import Query
     from semart_vectors.gallery import Match
 
-EXPLANATION = (
-    "On the left the query; beside it those whose vectors are nearest, with the cosine of the angle between."
-)
-
 
 def found_row(query: Query, matches: Sequence[Match], images_dir: Path) -> SheetRow:
     """Show a query as it was asked, beside what was found for it.
@@ -37,7 +33,7 @@ def found_row(query: Query, matches: Sequence[Match], images_dir: Path) -> Sheet
     else:
         title, author = title_and_author(query.metadata)
         told = f"{author} · the query" if author else "the query, one of the paintings"
-        asked = Panel(_place(images_dir, query.text), title or query.text, told)
+        asked = Panel(image_path(images_dir, query.text), title or query.text, told)
     return SheetRow(asked, [_panel(match, images_dir) for match in matches])
 
 
@@ -49,11 +45,12 @@ def title_and_author(metadata: Mapping[str, Any]) -> tuple[str, str]:
 
 def _panel(match: Match, images_dir: Path) -> Panel:
     title, author = title_and_author(match.metadata)
-    return Panel(_place(images_dir, match.image_file), title or match.image_file, author, match.score)
+    return Panel(image_path(images_dir, match.image_file), title or match.image_file, author, match.score)
 
 
-def _place(images_dir: Path, image_file: str) -> Path | None:
+def image_path(images_dir: Path, image_file: str) -> Path | None:
+    """Return where a painting's image is; None for a name that is no file's below the folder."""
     try:
         return images_dir / to_path(image_file)
-    except UnreadableImageError:  # a name that leads out of the folder has no picture in it
+    except UnreadableImageError:
         return None

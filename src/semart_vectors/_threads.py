@@ -1,12 +1,14 @@
-"""Blocking work in a thread, waited for on the event loop."""
+"""Blocking work in a thread, waited for on the event loop; and a limit for work that blocks."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
+from threading import Timer
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
 
 ResultT = TypeVar("ResultT")
@@ -24,3 +26,15 @@ async def finished(future: asyncio.Future[ResultT]) -> ResultT:
     except asyncio.CancelledError:
         await future
         raise
+
+
+@contextmanager
+def time_limit(seconds: float, end: Callable[[], object]) -> Iterator[None]:
+    """Call `end`, from another thread, if what stands in the block takes longer."""
+    timer = Timer(seconds, end)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()

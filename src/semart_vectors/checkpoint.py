@@ -702,9 +702,8 @@ class Checkpoint:
             )
         self._leaving, self._publication = Unpublished(), None
         with disk_errors(self.directory):
-            while (
-                self._leaving_journals
-            ):  # the oldest first: a killed process leaves none that is behind a part
+            # The oldest first: a killed process leaves none that is behind a part.
+            while self._leaving_journals:
                 self._leaving_journals[0].unlink()
                 self._leaving_journals.pop(0)
 

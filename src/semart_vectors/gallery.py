@@ -21,7 +21,7 @@ from semart_vectors.names import to_text
 from semart_vectors.records import DIMENSION, Embedding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -101,10 +101,11 @@ class Gallery:
         names: list[str] = self._table["image_file"].to_pylist()
         return names
 
-    def columns(self) -> dict[str, list[Any]]:
-        """Return what is known of all paintings but their vectors, by column, in the order of the file."""
+    def columns(self, rows: Sequence[int] | None = None) -> dict[str, list[Any]]:
+        """Return what is known of all paintings, or of some rows, but their vectors, by column."""
+        chosen = self._table if rows is None else self._table.take(pa.array(rows, pa.int64()))
         with _as_python():
-            found: dict[str, list[Any]] = self._table.to_pydict()
+            found: dict[str, list[Any]] = chosen.to_pydict()
         return found
 
     def count(self, where: str | None = None) -> int:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 EXPLANATION = (
-    "On the left a painting; beside it those whose vectors are nearest, with the cosine of the angle between."
+    "On the left the query; beside it those whose vectors are nearest, with the cosine of the angle between."
 )
 
 _PLACES = 6

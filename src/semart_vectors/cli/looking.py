@@ -60,8 +60,8 @@ def search(  # noqa: PLR0917 - click passes them all by name
         _check_sheet(sheet, images)
     with _open_gallery(vectors, postgres, table) as gallery:
         wanted, matches = None, []
-        # Before the call that a query may cost: whether there is anything to find.
-        if gallery.count(where):
+        # Before the call that a query may cost: is there anything to find? What is empty has no model.
+        if gallery.model_version if where is None else gallery.count(where):
             wanted = run_in_loop(embed_query(query, gallery, _open_embedder))
             matches = gallery.search(wanted.embedding, k=k, where=where, leave_out=wanted.leave_out)
     if as_json:
@@ -204,10 +204,10 @@ def _check_sheet(sheet: Path, images: Path | None) -> None:
 
 
 def _draw_found(query: Query, matches: list[Match], images: Path, sheet: Path) -> None:
-    from semart_vectors._found import EXPLANATION, found_row
+    from semart_vectors._found import found_row
     from semart_vectors.pictures import contact_sheet
 
     if len(matches) > _ON_A_SHEET:
         say(f"The sheet has the first {_ON_A_SHEET} of {len(matches):,}", err=True)
     row = found_row(query, matches[:_ON_A_SHEET], images)
-    contact_sheet([row], sheet, title="The nearest paintings", explanation=EXPLANATION)
+    contact_sheet([row], sheet, title="The nearest paintings")

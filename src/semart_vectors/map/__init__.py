@@ -105,8 +105,7 @@ def draw_map(
             near = neighbours(vectors, _NEIGHBOURS)
             with read_pictures(paintings, side_on_page_px(len(rows)), thumbnail) as thumbnails:
                 missing = write_page(paintings, places, near, progress(thumbnails), file, **words)
-    names = gallery.image_files
-    return MapReport(len(rows), len(gallery), tuple(names[rows[each]] for each in missing))
+    return MapReport(len(rows), len(gallery), tuple(paintings[each].image_file for each in missing))
 
 
 def spread(count: int) -> Rows:

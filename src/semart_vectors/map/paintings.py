@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image
 
-from semart_vectors.errors import ConfigurationError, UnreadableImageError
-from semart_vectors.names import to_path
+from semart_vectors._found import image_path
+from semart_vectors.errors import ConfigurationError
 from semart_vectors.pictures import opened
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _COLOURED_BY = ("type", "school", "timeframe")
 class Painting:
     """One painting, without its picture."""
 
+    image_file: str
     image: Path | None
     """Its image file; None where its name is no file's below the folder."""
     title: str
@@ -46,7 +47,7 @@ def read_paintings(
     Raises:
         ConfigurationError: there is no column `colour_by`.
     """
-    columns = gallery.columns()
+    columns = gallery.columns(rows)
     names = columns["image_file"]
     if colour_by is None:
         colour_by = next((name for name in _COLOURED_BY if name in columns), None)
@@ -60,13 +61,14 @@ def read_paintings(
 
     return [
         Painting(
-            image=_path(images_dir, names[row]),
+            image_file=names[row],
+            image=image_path(images_dir, names[row]),
             title=text("title", row) or names[row],
             author=text("author", row),
             group=text(colour_by, row) or ("unknown" if colour_by else ""),
             details={name: value for name in others if (value := text(name, row))},
         )
-        for row in rows
+        for row in range(len(names))
     ]
 
 
@@ -90,10 +92,3 @@ def read_pictures(
         yield readers.map(read, paintings)
     finally:
         readers.shutdown(cancel_futures=True)
-
-
-def _path(images_dir: Path, name: str) -> Path | None:
-    try:
-        return images_dir / to_path(name)
-    except UnreadableImageError:
-        return None

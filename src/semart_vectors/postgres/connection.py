@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import contextmanager, suppress
-from threading import Timer
 from typing import TYPE_CHECKING, Any, LiteralString, TypeAlias
 
 import psycopg
@@ -52,21 +51,10 @@ def connect(url: str) -> Connection:
     raise DatabaseError(f"cannot connect to the database: {reason}; mend the address or start the server")
 
 
-@contextmanager
-def time_limit(connection: Connection, seconds: float) -> Iterator[None]:
-    """End a connection whose server does not even say that the time is up."""
-
-    def end() -> None:
-        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as ours:
-            ours.shutdown(socket.SHUT_RDWR)
-
-    timer = Timer(seconds, end)
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        timer.join()
+def hang_up(connection: Connection) -> None:
+    """End a connection from another thread, though its server says nothing."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as ours:
+        ours.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

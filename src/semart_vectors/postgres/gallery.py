@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,6 +12,7 @@ import numpy as np
 import psycopg
 from psycopg import errors as pg, sql
 
+from semart_vectors._threads import time_limit
 from semart_vectors.errors import ConfigurationError, DatabaseError, ModelMismatchError
 from semart_vectors.gallery import Match
 from semart_vectors.names import to_text
@@ -18,10 +20,10 @@ from semart_vectors.postgres.connection import (
     columns_of,
     connect,
     database_errors,
+    hang_up,
     identifier,
     primary,
     set_local,
-    time_limit,
 )
 from semart_vectors.records import Embedding
 
@@ -91,7 +93,7 @@ class PostgresGallery:
             raise ConfigurationError(f"timeout_s must be above 0 and at most a day, not {timeout_s}")
         connection = connect(url)
         try:
-            with database_errors(), time_limit(connection, timeout_s + _GRACE_S):
+            with database_errors(), time_limit(timeout_s + _GRACE_S, partial(hang_up, connection)):
                 connection.execute("SELECT set_config('statement_timeout', %s, false)", [_ms(timeout_s)])
                 connection.read_only = True
                 return cls(connection, table, timeout_s=timeout_s)
@@ -247,7 +249,7 @@ class PostgresGallery:
         with (
             self._turn,
             database_errors(),
-            time_limit(self._connection, self._timeout_s + _GRACE_S),
+            time_limit(self._timeout_s + _GRACE_S, partial(hang_up, self._connection)),
             self._connection.transaction(),
         ):
             yield
