@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from PIL import Image
 
 from semart_vectors import AsyncVisionEmbedder
-from semart_vectors._pacing import Gate
+from semart_vectors.calls.limiter import Gate
 from semart_vectors.emulator.rate_limit import LIMITS
 
 if TYPE_CHECKING:

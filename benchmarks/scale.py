@@ -27,13 +27,13 @@ import numpy as np
 from PIL import Image
 
 from semart_vectors import Embedding, EmbeddingJob, merge_vectors
-from semart_vectors._window import OutcomeStream, Worker
-from semart_vectors.checkpoint import read_status
+from semart_vectors.checkpoint.store import read_status
+from semart_vectors.streams.window import OutcomeStream, Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
 
-    from semart_vectors.images import LoadedImage
+    from semart_vectors.images.load import LoadedImage
     from semart_vectors.records import Outcome
 
 MODEL = "2023-04-15"

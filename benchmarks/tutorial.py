@@ -29,7 +29,7 @@ from common import ROOT, answer_with, options_of, real_like_vectors, tell, write
 from disk import embed as fill_checkpoint
 from semart_vectors.emulator import Emulator
 from semart_vectors.emulator.latency import Lognormal
-from semart_vectors.merge import merge_vectors
+from semart_vectors.metadata.merge import merge_vectors
 
 sys.path.append(str(ROOT / "examples"))
 from tutorial_request import vectorize_image

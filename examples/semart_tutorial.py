@@ -29,11 +29,11 @@ from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, clean_semart, merg
 from semart_vectors.demo.sample import make_sample
 from semart_vectors.emulator import Emulator
 from semart_vectors.errors import SemartVectorsError
-from semart_vectors.metadata import write_metadata
-from semart_vectors.pictures import Panel, SheetRow, contact_sheet
+from semart_vectors.metadata.semart import SPLITS, find_images_dir
+from semart_vectors.metadata.tables import write_metadata
 from semart_vectors.postgres import PostgresGallery, load_vectors
 from semart_vectors.postgres.connection import connect
-from semart_vectors.semart import SPLITS, find_images_dir
+from semart_vectors.search.contact_sheet import Panel, SheetRow, contact_sheet
 
 if TYPE_CHECKING:
     from semart_vectors import Match

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from semart_vectors.merge import merge_vectors
+from semart_vectors.metadata.merge import merge_vectors
 from semart_vectors.records import DIMENSION, Embedding
 
 if TYPE_CHECKING:

@@ -24,10 +24,9 @@ from semart_vectors import (
     EmbeddingBatch,
     EmbeddingFailure,
     RetryPolicy,
-    _breaker,
-    _health,
     embedder as embedder_module,
 )
+from semart_vectors.calls import breaker as _breaker, health as _health
 from semart_vectors.errors import (
     AuthenticationError,
     BatchError,

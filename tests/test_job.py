@@ -21,9 +21,17 @@ import pytest
 
 from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import QUICK, jpeg, make_images
-from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, JobReport, _health, images as images_module
-from semart_vectors._journal import Journal, Record
-from semart_vectors.checkpoint import Checkpoint, CheckpointStatus, Done, Failed, read_failures, read_status
+from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, JobReport
+from semart_vectors.calls import health as _health
+from semart_vectors.checkpoint.journal import Journal, Record
+from semart_vectors.checkpoint.store import (
+    Checkpoint,
+    CheckpointStatus,
+    Done,
+    Failed,
+    read_failures,
+    read_status,
+)
 from semart_vectors.errors import (
     AuthenticationError,
     CheckpointDiskError,
@@ -32,6 +40,7 @@ from semart_vectors.errors import (
     OutOfResourcesError,
     ServiceUnavailableError,
 )
+from semart_vectors.images import load as images_module
 from semart_vectors.job import plan_job
 
 if TYPE_CHECKING:

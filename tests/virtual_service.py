@@ -16,7 +16,7 @@ from semart_vectors.emulator.rate_limit import LIMITS
 from virtual_clock import run_virtual
 
 if TYPE_CHECKING:
-    from semart_vectors._pacing import Gate
+    from semart_vectors.calls.limiter import Gate
     from semart_vectors.emulator.rate_limit import LimitKind, RateLimit
 
 LATENCY_S = 0.4

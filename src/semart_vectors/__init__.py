@@ -14,16 +14,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from semart_vectors._retry import RetryPolicy
-    from semart_vectors.check import check_checkpoint
+    from semart_vectors.calls.retry import RetryPolicy
+    from semart_vectors.checkpoint.check import check_checkpoint
     from semart_vectors.embedder import AsyncVisionEmbedder
     from semart_vectors.errors import SemartVectorsError
     from semart_vectors.gallery import Gallery, Match
+    from semart_vectors.images.repair import ImageRepair
     from semart_vectors.job import EmbeddingJob
-    from semart_vectors.merge import merge_vectors
+    from semart_vectors.metadata.merge import merge_vectors
+    from semart_vectors.metadata.semart import clean_semart
     from semart_vectors.records import Embedding, EmbeddingBatch, EmbeddingFailure, JobReport, MergeReport
-    from semart_vectors.repairs import ImageRepair
-    from semart_vectors.semart import clean_semart
 
     __version__: str
 
@@ -53,28 +53,25 @@ _HOME = {
     "EmbeddingFailure": "records",
     "EmbeddingJob": "job",
     "Gallery": "gallery",
-    "ImageRepair": "repairs",
+    "ImageRepair": "images.repair",
     "JobReport": "records",
     "Match": "gallery",
     "MergeReport": "records",
-    "RetryPolicy": "_retry",
+    "RetryPolicy": "calls.retry",
     "SemartVectorsError": "errors",
-    "check_checkpoint": "check",
-    "clean_semart": "semart",
-    "merge_vectors": "merge",
+    "check_checkpoint": "checkpoint.check",
+    "clean_semart": "metadata.semart",
+    "merge_vectors": "metadata.merge",
 }
 
 
 _MODULES = frozenset(
-    {
-        *("errors", "export", "images", "map", "metadata", "names", "pictures", "postgres", "records"),
-        *_HOME.values(),
-    }
+    {"checkpoint", "embedder", "errors", "gallery", "images", "job", "map", "metadata", "postgres", "records"}
 )
 
 
 def __getattr__(name: str) -> object:
-    if name in _MODULES and not name.startswith("_"):
+    if name in _MODULES:
         return import_module(f"{__name__}.{name}")
     if name == "__version__":
         return import_module("importlib.metadata").version("semart-vectors")

@@ -15,23 +15,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Literal, NoReturn, Self, TypedDict, Unpack
 from urllib.parse import quote, urlsplit
 
-from semart_vectors import _service
-from semart_vectors._aiohttp import AiohttpTransport
-from semart_vectors._breaker import Breaker
-from semart_vectors._deadlines import Deadlines
-from semart_vectors._health import Call, Health
-from semart_vectors._pacing import Gate
-from semart_vectors._reading import Reader
-from semart_vectors._retry import RetryPolicy
-from semart_vectors._scarcity import causes, free_descriptors
-from semart_vectors._service import (
-    MODEL_VERSION,
-    MODEL_VERSIONS,
-    ServiceAnswer,
-    ServiceRequest,
-    TransientError,
-)
-from semart_vectors._transport import (
+from semart_vectors.calls.breaker import Breaker
+from semart_vectors.calls.clients import (
     ClientTransport,
     Post,
     ScarcityError,
@@ -39,7 +24,12 @@ from semart_vectors._transport import (
     UnreachableError,
     is_this_machine,
 )
-from semart_vectors._window import OutcomeStream, Worker, numbered
+from semart_vectors.calls.deadlines import Deadlines
+from semart_vectors.calls.descriptors import free_descriptors
+from semart_vectors.calls.health import Call, Health
+from semart_vectors.calls.limiter import Gate
+from semart_vectors.calls.retry import RetryPolicy
+from semart_vectors.calls.transport import AiohttpTransport
 from semart_vectors.errors import (
     ConfigurationError,
     EndpointError,
@@ -49,9 +39,20 @@ from semart_vectors.errors import (
     RetriesExhaustedError,
     RunError,
     ServiceUnavailableError,
+    causes,
 )
-from semart_vectors.images import LoadedImage, is_plain_jpeg, load_bytes, load_file
+from semart_vectors.images.load import LoadedImage, is_plain_jpeg, load_bytes, load_file
 from semart_vectors.records import Embedding, EmbeddingBatch, EmbeddingFailure, ImageSource, Outcome, Vector
+from semart_vectors.service import azure as _service
+from semart_vectors.service.azure import (
+    MODEL_VERSION,
+    MODEL_VERSIONS,
+    ServiceAnswer,
+    ServiceRequest,
+    TransientError,
+)
+from semart_vectors.streams.reading import Reader
+from semart_vectors.streams.window import OutcomeStream, Worker, numbered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Mapping

@@ -30,10 +30,11 @@ No message and no repr ever holds the key, or a database's password.
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 class SemartVectorsError(Exception):
@@ -128,3 +129,21 @@ class BatchError(ExceptionGroup[ItemError], SemartVectorsError):
     def derive(self, excs: Sequence[ItemError], /) -> BatchError:  # type: ignore[override] # holds no others
         """Keep what ``except*`` leaves over an error of this tree."""
         return BatchError(self.message, excs)
+
+
+_SCARCITY = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+
+
+def is_scarcity(error: BaseException) -> bool:
+    """Whether an error, or what it came from, says that this machine has no more of something."""
+    return any(isinstance(each, OSError) and each.errno in _SCARCITY for each in causes(error))
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that it came from."""
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for each in error.exceptions:
+                yield from causes(each)
+        error = error.__cause__ or error.__context__

@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from semart_vectors._conditions import rows_that_meet
-from semart_vectors._paintings import open_paintings
 from semart_vectors.errors import ConfigurationError, MetadataError, ModelMismatchError
 from semart_vectors.files import disk_errors
-from semart_vectors.names import to_text
+from semart_vectors.images.names import to_text
+from semart_vectors.metadata.merged_file import open_paintings
 from semart_vectors.records import DIMENSION, Embedding
+from semart_vectors.search.conditions import rows_that_meet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ class Match:
     """A painting that was found."""
 
     image_file: str
-    """Its name, as `semart_vectors.names` has it."""
+    """Its name, as `semart_vectors.images.names` has it."""
     score: float
     """The cosine of the angle between its vector and the query's, from -1 to 1; 0 for one of length 0."""
     metadata: dict[str, Any]

@@ -17,23 +17,23 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol, assert_never
 
-from semart_vectors._discovery import Found, Search
-from semart_vectors._reading import Reader
-from semart_vectors._recording import SAVE_EVERY_S, Paced, Recorder
-from semart_vectors._service import MODEL_VERSION
-from semart_vectors._threads import in_thread
-from semart_vectors._window import Chunked, OutcomeStream, Worker
-from semart_vectors.checkpoint import Checkpoint, Done, Failed
+from semart_vectors.checkpoint.store import Checkpoint, Done, Failed
 from semart_vectors.errors import CheckpointError, ItemError, RetriesExhaustedError, UnreadableImageError
-from semart_vectors.images import LoadedImage, load_file
-from semart_vectors.progress import ProgressBar
+from semart_vectors.images.load import LoadedImage, load_file
+from semart_vectors.pipeline.pending import Found, Search
+from semart_vectors.pipeline.progress import ProgressBar
+from semart_vectors.pipeline.recorder import SAVE_EVERY_S, Paced, Recorder
 from semart_vectors.records import Embedding, EmbeddingFailure, JobReport, Outcome, Vector
+from semart_vectors.service.azure import MODEL_VERSION
+from semart_vectors.streams.reading import Reader
+from semart_vectors.streams.threads import in_thread
+from semart_vectors.streams.window import Chunked, OutcomeStream, Worker
 
 if TYPE_CHECKING:
     import os
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 
-    from semart_vectors.repairs import ImageRepair
+    from semart_vectors.images.repair import ImageRepair
 
 _logger = logging.getLogger("semart_vectors")
 
@@ -103,7 +103,7 @@ class EmbeddingJob:
         Args:
             embedder: An open `AsyncVisionEmbedder`, which others may use meanwhile.
             images_dir: The folder; all images below it count, known by their paths relative to it, as
-                `semart_vectors.names` writes them.
+                `semart_vectors.images.names` writes them.
             checkpoint: The folder of the checkpoint, made if missing.
             image_files: Only these paths relative to `images_dir`, such as the metadata's; one that is
                 missing is a failure.

@@ -22,6 +22,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 import trustme
+from test_clients import context_of
 
 from command_line import end, start
 from fake_service import Call, FakeService, Reply, good_reply
@@ -29,7 +30,6 @@ from helpers import jpeg, make_images
 from recorders import PlainServer
 from semart_vectors import AsyncVisionEmbedder, EmbeddingFailure, EmbeddingJob, RetryPolicy
 from semart_vectors.errors import ConfigurationError, SemartVectorsError
-from test_transport import context_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ import pytest
 
 from fake_service import MODEL, vector_for
 from semart_vectors import check_checkpoint, merge_vectors
-from semart_vectors.checkpoint import Checkpoint, Done, Failed
+from semart_vectors.checkpoint.store import Checkpoint, Done, Failed
 from semart_vectors.errors import CheckpointDamagedError
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from fake_service import MODEL, vector_for
 from helpers import QUICK, jpeg
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, check_checkpoint, merge_vectors
-from semart_vectors._recording import Recorder
-from semart_vectors.checkpoint import Checkpoint, Done
+from semart_vectors.checkpoint.store import Checkpoint, Done
+from semart_vectors.pipeline.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

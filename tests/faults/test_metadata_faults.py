@@ -12,7 +12,7 @@ from command_line import cli
 from helpers import make_images
 from semart_vectors import clean_semart, merge_vectors
 from semart_vectors.errors import MetadataError
-from semart_vectors.metadata import read_metadata
+from semart_vectors.metadata.tables import read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable

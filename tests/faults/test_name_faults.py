@@ -19,8 +19,8 @@ from command_line import cli, end, start
 from fake_service import FakeService, vector_for
 from helpers import QUICK, jpeg
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, merge_vectors
-from semart_vectors.metadata import read_metadata, write_metadata
-from semart_vectors.names import to_path, to_text
+from semart_vectors.images.names import to_path, to_text
+from semart_vectors.metadata.tables import read_metadata, write_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable

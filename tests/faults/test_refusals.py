@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
+from test_cli import embed
 
 from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import QUICK, make_images
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
-from semart_vectors.checkpoint import read_failures
+from semart_vectors.checkpoint.store import read_failures
 from semart_vectors.errors import (
     AuthenticationError,
     EndpointError,
@@ -23,7 +24,6 @@ from semart_vectors.errors import (
     RunError,
 )
 from semart_vectors.job import plan_job
-from test_cli import embed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,9 +14,10 @@ import pytest
 
 from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import QUICK, jpeg, make_images
-from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, RetryPolicy, _breaker, _health
-from semart_vectors._pacing import Gate
-from semart_vectors.checkpoint import read_status
+from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, RetryPolicy
+from semart_vectors.calls import breaker as _breaker, health as _health
+from semart_vectors.calls.limiter import Gate
+from semart_vectors.checkpoint.store import read_status
 from semart_vectors.emulator.rate_limit import LIMITS, LimitKind
 from virtual_clock import run_virtual
 from virtual_service import drive

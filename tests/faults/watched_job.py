@@ -12,7 +12,8 @@ import sys
 import threading
 from pathlib import Path
 
-from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, RetryPolicy, checkpoint as checkpoint_module
+from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, RetryPolicy
+from semart_vectors.checkpoint import store as checkpoint_module
 
 EVERY_S = 0.1
 

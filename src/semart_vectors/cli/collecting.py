@@ -15,8 +15,8 @@ from semart_vectors.cli.output import NAMED, first_few, print_result, printable,
 from semart_vectors.cli.running import environment, extra, run_in_loop
 
 if TYPE_CHECKING:
+    from semart_vectors.images.repair import ImageRepair
     from semart_vectors.records import JobReport
-    from semart_vectors.repairs import ImageRepair
 
 
 @click.command()
@@ -42,8 +42,8 @@ def demo(directory: Path) -> None:
 )
 def clean(dataset_dir: Path, output: Path, more_than: int) -> None:
     """Clean the tables of SemArt into one."""
-    from semart_vectors.metadata import write_metadata
-    from semart_vectors.semart import clean_semart
+    from semart_vectors.metadata.semart import clean_semart
+    from semart_vectors.metadata.tables import write_metadata
 
     table = clean_semart(dataset_dir, more_than=more_than)
     write_metadata(table, output)
@@ -118,11 +118,11 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     as_json: bool,  # noqa: FBT001 - as above
 ) -> None:
     """Embed the images below a folder, or go on where the last run stopped."""
-    from semart_vectors._retry import RetryPolicy
+    from semart_vectors.calls.retry import RetryPolicy
     from semart_vectors.embedder import AsyncVisionEmbedder
-    from semart_vectors.images import SUFFIXES
+    from semart_vectors.images.load import SUFFIXES
     from semart_vectors.job import EmbeddingJob, plan_job
-    from semart_vectors.semart import find_images_dir
+    from semart_vectors.metadata.semart import find_images_dir
 
     if max_side is not None and not repair_images:
         raise click.UsageError("--max-side goes with --repair-images")
@@ -191,7 +191,7 @@ def embed(  # noqa: PLR0917 - click passes them all by name
 @AS_JSON
 def status(directory: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes it by name
     """Say how far a checkpoint is, also while a job writes to it."""
-    from semart_vectors.checkpoint import read_status
+    from semart_vectors.checkpoint.store import read_status
 
     found = read_status(directory)
     parts = [f"{found.done:,} images done with model {found.model_version}, {found.failed:,} failed"]
@@ -210,7 +210,7 @@ def status(directory: Path, as_json: bool) -> None:  # noqa: FBT001 - click pass
 @AS_JSON
 def check(directory: Path, repair: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes them by name
     """Compare every stored byte of a checkpoint with its checksum."""
-    from semart_vectors.check import check_checkpoint
+    from semart_vectors.checkpoint.check import check_checkpoint
 
     report = check_checkpoint(directory, repair=repair)
     found = f"{len(report.damaged):,} damaged" if report.damaged else "all whole"
@@ -234,7 +234,7 @@ def check(directory: Path, repair: bool, as_json: bool) -> None:  # noqa: FBT001
 @AS_JSON
 def merge(metadata: Path, checkpoint_dir: Path, output: Path, as_json: bool) -> None:  # noqa: FBT001 - as above
     """Put each painting's vector beside its metadata."""
-    from semart_vectors.merge import merge_vectors
+    from semart_vectors.metadata.merge import merge_vectors
 
     report = merge_vectors(metadata, checkpoint_dir, output)
     print_result(report, f"{report.rows:,} paintings with their vectors written to {output}", as_json=as_json)
@@ -247,14 +247,14 @@ def merge(metadata: Path, checkpoint_dir: Path, output: Path, as_json: bool) -> 
 
 
 def _image_files(metadata: Path) -> list[str]:
-    from semart_vectors.metadata import read_metadata
+    from semart_vectors.metadata.tables import read_metadata
 
     names: list[str] = read_metadata(metadata)["image_file"].tolist()
     return names
 
 
 def _repair(max_side_px: int | None) -> ImageRepair:
-    from semart_vectors.repairs import ImageRepair
+    from semart_vectors.images.repair import ImageRepair
 
     return ImageRepair() if max_side_px is None else ImageRepair(max_side_px=max_side_px)
 
@@ -275,7 +275,7 @@ def _told(report: JobReport) -> str:
 
 
 def _tell_failures(checkpoint: Path, count: int, asked_for: list[str] | None) -> None:
-    from semart_vectors.checkpoint import read_failures
+    from semart_vectors.checkpoint.store import read_failures
 
     names = None if asked_for is None else set(asked_for)
     failures = [each for each in read_failures(checkpoint) if names is None or each.image_file in names]

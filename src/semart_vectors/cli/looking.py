@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from semart_vectors._query import Query
     from semart_vectors.embedder import AsyncVisionEmbedder
     from semart_vectors.gallery import Gallery, Match
     from semart_vectors.postgres import PostgresGallery
+    from semart_vectors.search.query import Query
 
 _ON_A_SHEET = 240
 """Paintings that a person still looks at, and a viewer of pictures still opens."""
@@ -53,8 +53,8 @@ def search(  # noqa: PLR0917 - click passes them all by name
 
     It is an image file, or one's https:// address, or the name of one of the paintings, or else a text.
     """
-    from semart_vectors._found import title_and_author
-    from semart_vectors._query import embed_query
+    from semart_vectors.search.query import embed_query
+    from semart_vectors.search.results import title_and_author
 
     if sheet is not None:
         _check_sheet(sheet, images)
@@ -151,7 +151,7 @@ def load(  # noqa: PLR0917 - click passes them all by name
 @click.option("-o", "--output", type=FILE, required=True, help="A .npy file; the names go beside it.")
 def export(paintings: Path, output: Path) -> None:
     """Write the vectors of a merged file as .npy, and their names as .jsonl."""
-    from semart_vectors.export import export_vectors
+    from semart_vectors.metadata.export import export_vectors
 
     rows = export_vectors(paintings, output)
     say(f"{rows:,} vectors written to {output}, their names to {output.with_suffix('.jsonl')}")
@@ -174,7 +174,7 @@ def _open_gallery(
 
 def _open_embedder(model_version: str) -> AsyncVisionEmbedder:
     """Make one for a single call that somebody waits for: a service that is down is told at once."""
-    from semart_vectors._retry import RetryPolicy
+    from semart_vectors.calls.retry import RetryPolicy
     from semart_vectors.embedder import AsyncVisionEmbedder
 
     return AsyncVisionEmbedder.from_env(
@@ -204,8 +204,8 @@ def _check_sheet(sheet: Path, images: Path | None) -> None:
 
 
 def _draw_found(query: Query, matches: list[Match], images: Path, sheet: Path) -> None:
-    from semart_vectors._found import found_row
-    from semart_vectors.pictures import contact_sheet
+    from semart_vectors.search.contact_sheet import contact_sheet
+    from semart_vectors.search.results import found_row
 
     if len(matches) > _ON_A_SHEET:
         say(f"The sheet has the first {_ON_A_SHEET} of {len(matches):,}", err=True)

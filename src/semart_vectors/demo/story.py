@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING
 
 import click
 
-from semart_vectors._found import found_row
-from semart_vectors._query import embed_query
 from semart_vectors.demo.sample import make_sample
 from semart_vectors.embedder import AsyncVisionEmbedder
 from semart_vectors.emulator import Emulator
 from semart_vectors.errors import ConfigurationError
 from semart_vectors.gallery import Gallery
 from semart_vectors.job import EmbeddingJob
-from semart_vectors.merge import merge_vectors
-from semart_vectors.metadata import write_metadata
-from semart_vectors.pictures import contact_sheet
-from semart_vectors.semart import clean_semart
+from semart_vectors.metadata.merge import merge_vectors
+from semart_vectors.metadata.semart import clean_semart
+from semart_vectors.metadata.tables import write_metadata
+from semart_vectors.search.contact_sheet import contact_sheet
+from semart_vectors.search.query import embed_query
+from semart_vectors.search.results import found_row
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from semart_vectors.pictures import SheetRow
     from semart_vectors.records import JobReport
+    from semart_vectors.search.contact_sheet import SheetRow
 
 LIMIT = 25.0
 """Calls a second that the emulated resource allows."""

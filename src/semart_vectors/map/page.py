@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import orjson
 
-from semart_vectors.pictures import EMPTY, FAINT, INK
+from semart_vectors.search.contact_sheet import EMPTY, FAINT, INK
 
 try:
     from bokeh.embed import json_item

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from PIL import Image
 
-from semart_vectors._found import image_path
 from semart_vectors.errors import ConfigurationError
-from semart_vectors.pictures import opened
+from semart_vectors.search.contact_sheet import opened
+from semart_vectors.search.results import image_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING
 from PIL import Image, ImageDraw
 
 from semart_vectors.map.layout import FREE, snap
-from semart_vectors.pictures import EMPTY, GROUND, HAIRLINE, INK, SOFT, write_line
+from semart_vectors.search.contact_sheet import EMPTY, GROUND, HAIRLINE, INK, SOFT, write_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

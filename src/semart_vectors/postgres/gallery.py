@@ -12,10 +12,9 @@ import numpy as np
 import psycopg
 from psycopg import errors as pg, sql
 
-from semart_vectors._threads import time_limit
 from semart_vectors.errors import ConfigurationError, DatabaseError, ModelMismatchError
 from semart_vectors.gallery import Match
-from semart_vectors.names import to_text
+from semart_vectors.images.names import to_text
 from semart_vectors.postgres.connection import (
     columns_of,
     connect,
@@ -26,6 +25,7 @@ from semart_vectors.postgres.connection import (
     set_local,
 )
 from semart_vectors.records import Embedding
+from semart_vectors.streams.threads import time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

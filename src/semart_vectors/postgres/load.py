@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from psycopg import errors as pg, sql
 
-from semart_vectors._paintings import open_paintings
 from semart_vectors.errors import ConfigurationError, DatabaseError, MetadataError, ModelMismatchError
+from semart_vectors.metadata.merged_file import open_paintings
 from semart_vectors.postgres.connection import check_name, columns_of, connect, database_errors, identifier
 from semart_vectors.records import DIMENSION
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from semart_vectors._paintings import Paintings
+    from semart_vectors.metadata.merged_file import Paintings
     from semart_vectors.postgres.connection import Connection
 
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)

@@ -1,0 +1,1 @@
+"""One call to the service, from its turn to its answer: rate, attempts, outages, connections, the key."""

@@ -1,0 +1,1 @@
+"""What is done, durably: vectors in Parquet parts that any reader opens, and a journal for the newest."""

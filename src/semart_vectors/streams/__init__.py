@@ -1,0 +1,1 @@
+"""Many at a time in bounded memory: a window of workers, reading ahead, blocking work in threads."""

@@ -1,0 +1,219 @@
+"""The search command as a user meets it: a real process, a real socket."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+from test_gallery import cosines, write_merged
+
+from command_line import cli
+from fake_service import FakeService, Reply, error_reply, good_reply, vector_for
+from helpers import make_images
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from command_line import Ran
+
+TEXT = "a ship in a storm"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> dict[str, bytes]:
+    """Make eight images, and the merged file of what the fake gives for them."""
+    made = make_images(tmp_path / "images", 8)
+    write_merged(
+        tmp_path / "m.parquet",
+        np.array([vector_for(content) for content in made.values()]),
+        image_file=pa.array(list(made)),
+        title=pa.array([f"Title\n\x1b[2J{row}" for row in range(8)]),
+        author=pa.array(["MILLET, Jean-François", None] * 4),
+    )
+    return made
+
+
+async def search(cwd: Path, service: FakeService | None, *arguments: str) -> Ran:
+    """Run the search command on the merged file in a folder."""
+    return await cli("search", *arguments, "--vectors=m.parquet", cwd=cwd, service=service)
+
+
+def found(ran: Ran) -> list[str]:
+    """Return the names of what was found."""
+    assert ran.code == 0, ran.err
+    return [each["image_file"] for each in json.loads(ran.out)]
+
+
+async def test_a_text_finds_the_nearest_best_first(
+    service: FakeService, tmp_path: Path, images: dict[str, bytes]
+) -> None:
+    """With score and all other columns, by one call."""
+    ran = await search(tmp_path, service, TEXT, "--json", "-k3")
+    (call,) = service.calls
+    vectors = np.array([vector_for(content) for content in images.values()])
+    scores = cosines(vectors, vector_for(call.body))
+    best = np.argsort(-scores)[:3]
+    assert json.loads(call.body) == {"text": TEXT}
+    assert found(ran) == [list(images)[row] for row in best]
+    first = json.loads(ran.out)[0]
+    assert list(first) == ["image_file", "score", "title", "year", "author"]
+    assert first["score"] == pytest.approx(scores[best[0]], rel=1e-12)
+
+
+async def test_an_image_file_finds_itself(
+    service: FakeService, tmp_path: Path, images: dict[str, bytes]
+) -> None:
+    """Its bytes are sent, whatever it is called."""
+    (tmp_path / "photo").write_bytes(images["00003-image.jpg"])
+    ran = await search(tmp_path, service, "photo", "--json")
+    assert [call.body for call in service.calls] == [images["00003-image.jpg"]]
+    assert found(ran)[0] == "00003-image.jpg"
+
+
+@pytest.mark.usefixtures("images")
+async def test_a_painting_s_name_needs_no_service_and_leaves_it_out(tmp_path: Path) -> None:
+    """Its own vector is at hand."""
+    names = found(await search(tmp_path, None, "00003-image.jpg", "--json"))
+    assert len(names) == 7
+    assert "00003-image.jpg" not in names
+
+
+@pytest.mark.usefixtures("images")
+async def test_the_line_of_a_painting_is_safe_for_a_terminal(tmp_path: Path) -> None:
+    """Score, title, author and name; what is missing is left out."""
+    ran = await search(tmp_path, None, "00003-image.jpg", "--where", "year IN (1600, 1601)")
+    assert ran.code == 0
+    with_author, without = sorted(ran.out.splitlines(), key=lambda line: "00001" in line)
+    title = r"Title\n\x1b[2J"
+    assert re.fullmatch(r"-?0\.\d{4}", with_author.split("  ")[0])
+    assert with_author.split("  ")[1:] == [f"{title}0", "MILLET, Jean-François", "00000-image.jpg"]
+    assert without.split("  ")[1:] == [f"{title}1", "00001-image.jpg"]
+
+
+@pytest.mark.usefixtures("images")
+async def test_an_address_is_fetched_by_the_service(service: FakeService, tmp_path: Path) -> None:
+    """It is sent as an address, and not as words."""
+    ran = await search(tmp_path, service, "https://example.org/a.jpg", "-k3", "--images=.", "--sheet=s.png")
+    assert (ran.code, len(ran.out.splitlines())) == (0, 3)
+    assert [json.loads(call.body) for call in service.calls] == [{"url": "https://example.org/a.jpg"}]
+
+
+@pytest.mark.usefixtures("images")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("absent.JPG",), "no file absent.JPG"),
+        (("00003-image.jpg", "--where", "colour = 'red'"), "the columns are image_file, title"),
+        (("00003-image.jpg", "--sheet", "s.png"), "--images"),
+        ((TEXT, "--images=images", "--sheet=m.parquet"), "m.parquet is no name of one"),
+        ((TEXT, "--images=images", "--sheet=absent/s.png"), "no folder absent; create it first"),
+        (("00003-image.jpg", "-k0"), "-k"),
+        ((TEXT, "--where", "colour = 'red'"), "the columns are image_file, title"),
+        ((TEXT,), "VISION_KEY"),
+        (("m.parquet",), "VISION_KEY"),
+        ((" ", "--vectors=images/00003-image.jpg"), "00003-image.jpg"),
+    ],
+)
+async def test_wrong_usage_ends_with_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    """And says what to do."""
+    ran = await cli("search", "--vectors=m.parquet", *arguments, cwd=tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert says in ran.err
+
+
+@pytest.mark.usefixtures("images")
+@pytest.mark.parametrize(
+    ("query", "reply", "code"),
+    [
+        (TEXT, error_reply(401), 4),
+        (TEXT, error_reply(403, "Out of call volume quota."), 5),
+        (TEXT, error_reply(400, "too many words"), 2),
+        ("m.parquet", error_reply(401), 2),
+    ],
+)
+async def test_a_query_that_gets_no_vector_ends_with_its_code(
+    service: FakeService, tmp_path: Path, query: str, reply: Reply, code: int
+) -> None:
+    """The key refused, the quota used up, the query refused: by the service, or here as no image."""
+    service.answer = lambda _: reply
+    ran = await search(tmp_path, service, query)
+    assert (ran.code, ran.out, len(ran.err.splitlines())) == (code, "", 1)
+
+
+@pytest.mark.usefixtures("images")
+async def test_another_model_ends_with_6(service: FakeService, tmp_path: Path) -> None:
+    """The gallery's is asked for, and what else comes is no vector to compare."""
+    service.answer = lambda call: Reply(body=good_reply(call).body.replace(b"2023-04-15", b"2022-04-11"))
+    ran = await search(tmp_path, service, TEXT)
+    assert (ran.code, ran.out) == (6, "")
+    assert "model-version=2023-04-15" in service.calls[0].target
+
+
+@pytest.mark.usefixtures("images")
+async def test_the_sheet_is_drawn_from_the_folder_of_images(service: FakeService, tmp_path: Path) -> None:
+    """Of words, a file and a painting, with what is missing as grey cells."""
+    (tmp_path / "images" / "00001-image.jpg").unlink()
+    for number, query in enumerate((TEXT, "images/00002-image.jpg", "00001-image.jpg")):
+        sheet = f"{number}.png"
+        ran = await search(tmp_path, service, query, "--images=images", f"--sheet={sheet}")
+        assert (ran.code, len(ran.out.splitlines())) == (0, 8 - (number == 2))
+        with Image.open(tmp_path / sheet) as drawn:
+            assert drawn.size[0] > drawn.size[1] > 700  # two lines of pictures
+
+
+async def test_an_empty_file_is_searched_without_a_call(service: FakeService, tmp_path: Path) -> None:
+    """Nothing is found in it, and nothing is paid for."""
+    (content,) = make_images(tmp_path, 1).values()
+    write_merged(tmp_path / "m.parquet", np.array([vector_for(content)])[:0])
+    for query in (TEXT, "00000-image.jpg"):
+        ran = await search(tmp_path, service, query, "--images=.", "--sheet=s.png")
+        assert (ran.code, ran.out, ran.err) == (0, "", "Nothing was found\n")
+        assert not (tmp_path / "s.png").exists()
+        assert found(await search(tmp_path, service, query, "--json")) == []
+    assert service.calls == []
+
+
+async def test_a_name_that_is_not_utf8_is_found_and_drawn(tmp_path: Path) -> None:
+    """By its text, and by its bytes as a shell would pass them."""
+    (content,) = make_images(tmp_path / "made", 1).values()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "caf\udce9.jpg").write_bytes(content)
+    vectors = np.array([vector_for(b"a"), vector_for(b"b")])
+    write_merged(tmp_path / "m.parquet", vectors, image_file=pa.array(["caf//e9.jpg", "../b.jpg"]))
+    for query in ("caf//e9.jpg", "caf\udce9.jpg"):
+        ran = await search(tmp_path, None, query, "--images=images", "--sheet=s.png", "--json")
+        assert found(ran) == ["../b.jpg"]
+
+
+async def test_values_of_any_kind_are_printed_as_json(tmp_path: Path) -> None:
+    """Dates, decimals, bytes, what is no number, nothing; a column called score does not hide ours."""
+    day, noon = dt.date(1872, 11, 13), dt.datetime(1872, 11, 13, 12, tzinfo=dt.UTC)
+    columns = {
+        "score": pa.array(["a", None]),
+        "when": pa.array([noon, noon], pa.timestamp("ns", "UTC")),
+        "day": pa.array([day, day]),
+        "took": pa.array([dt.timedelta(hours=1)] * 2),
+        "price": pa.array([1, 2], pa.decimal128(10, 2)),
+        "digest": pa.array([b"\x00\xff"] * 2),
+        "height": pa.array([float("nan"), float("nan")]),
+        "width": pa.array([float("inf"), float("-inf")]),
+        "tags": pa.array([["a", None], ["b"]]),
+        "place": pa.array([{"lat": 1.5}, {"lat": None}]),
+        "large": pa.array([2**64 - 1] * 2, pa.uint64()),
+    }
+    vectors = np.array([vector_for(b"a"), vector_for(b"b")])
+    write_merged(tmp_path / "m.parquet", vectors, **columns)
+    ran = await search(tmp_path, None, "0.jpg", "--json")
+    assert not {"NaN", "Infinity"} & set(re.findall(r"\w+", ran.out))
+    (one,) = json.loads(ran.out)
+    assert list(one)[:2] == ["image_file", "score"]
+    assert isinstance(one["score"], float)
+    assert (one["when"][:10], one["day"], one["took"]) == ("1872-11-13", "1872-11-13", "1:00:00")
+    assert (one["digest"], float(one["price"]), one["large"]) == ("00ff", 2, 2**64 - 1)
+    assert (one["height"], one["width"], one["tags"], one["place"]) == (None, None, ["b"], {"lat": None})
