@@ -28,7 +28,7 @@ from PIL import Image
 
 from semart_vectors import Embedding, EmbeddingJob, merge_vectors
 from semart_vectors.checkpoint.store import read_status
-from semart_vectors.streams.window import OutcomeStream, Worker
+from semart_vectors.streams.window import OutcomeStream, StopToken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
@@ -75,7 +75,7 @@ class NullService:
     def hold_calls(self, seconds: float) -> None:
         """Have no rate to keep to."""
 
-    async def _embed(self, image: LoadedImage, _: Worker) -> Outcome:
+    async def _embed(self, image: LoadedImage, _: StopToken) -> Outcome:
         if not self.calls:
             self.first_call_at = time.monotonic()
         self.calls += 1

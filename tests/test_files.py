@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from semart_vectors.errors import CheckpointDiskError
+from semart_vectors.errors import DiskError
 from semart_vectors.files import disk_errors, write_aside
 
 
@@ -51,7 +51,7 @@ def test_the_old_file_survives_a_failure(tmp_path: Path, error: BaseException) -
     """Whatever goes wrong while the new one is written, and nothing is left over."""
     target = tmp_path / "file"
     target.write_text("old")
-    expected = CheckpointDiskError if isinstance(error, OSError) else type(error)
+    expected = DiskError if isinstance(error, OSError) else type(error)
 
     def write() -> None:
         with write_aside(target) as aside:
@@ -72,7 +72,7 @@ def test_a_disk_that_refuses_leaves_the_old_file(
     target = tmp_path / "file"
     target.write_text("old")
     monkeypatch.setattr(os, call, refuse)
-    with pytest.raises(CheckpointDiskError, match=r"file: No space left on device.*mend that") as caught:  # noqa: SIM117 - the error comes at the end of the inner one
+    with pytest.raises(DiskError, match=r"file: No space left on device.*mend that") as caught:  # noqa: SIM117 - the error comes at the end of the inner one
         with write_aside(target) as aside:
             aside.write_text("new")
     assert isinstance(caught.value.__cause__, OSError)
@@ -81,10 +81,10 @@ def test_a_disk_that_refuses_leaves_the_old_file(
 
 
 def test_a_folder_that_is_none_is_the_disks_refusal(tmp_path: Path) -> None:
-    """A file in its place, or nothing: `CheckpointDiskError`, not whatever tidying up meets next."""
+    """A file in its place, or nothing: `DiskError`, not whatever tidying up meets next."""
     (tmp_path / "plain").write_text("a file")
     for folder in ("plain", "missing"):
-        with pytest.raises(CheckpointDiskError), write_aside(tmp_path / folder / "file") as aside:
+        with pytest.raises(DiskError), write_aside(tmp_path / folder / "file") as aside:
             aside.write_text("new")
 
 
@@ -92,7 +92,7 @@ def test_tidying_up_never_hides_what_went_wrong(tmp_path: Path, monkeypatch: pyt
     """On a read-only disk even removing a file that is not there is refused."""
     monkeypatch.setattr(Path, "unlink", refuse)
     monkeypatch.setattr(Path, "write_text", refuse)
-    with pytest.raises(CheckpointDiskError), write_aside(tmp_path / "file") as aside:
+    with pytest.raises(DiskError), write_aside(tmp_path / "file") as aside:
         aside.write_text("new")
 
 
@@ -110,7 +110,7 @@ def test_a_name_of_any_legal_length_can_be_written(tmp_path: Path, name: str) ->
 
 def test_the_disks_errors_keep_their_cause_and_are_named_once() -> None:
     """An inner translation is not translated again."""
-    with pytest.raises(CheckpointDiskError) as caught, disk_errors(Path("outer")), disk_errors(Path("inner")):
+    with pytest.raises(DiskError) as caught, disk_errors(Path("outer")), disk_errors(Path("inner")):
         refuse()
     assert "inner" in str(caught.value)
     assert isinstance(caught.value.__cause__, OSError)

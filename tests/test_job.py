@@ -34,9 +34,9 @@ from semart_vectors.checkpoint.store import (
 )
 from semart_vectors.errors import (
     AuthenticationError,
-    CheckpointDiskError,
     CheckpointInUseError,
     ConfigurationError,
+    DiskError,
     OutOfResourcesError,
     ServiceUnavailableError,
 )
@@ -479,7 +479,7 @@ async def test_a_write_error_while_a_job_stops_loses_nothing_and_it_is_still_can
         nonlocal refusals
         if entries and refusals:
             refusals -= 1
-            raise CheckpointDiskError("cannot write")
+            raise DiskError("cannot write")
         record(checkpoint, entries)
 
     record = Checkpoint.record
@@ -549,7 +549,7 @@ async def test_a_full_disk_loses_nothing_that_there_is_room_for_again(
         append(journal, records)
 
     monkeypatch.setattr(Journal, "append", full_once)
-    with pytest.raises(CheckpointDiskError, match="No space left"):
+    with pytest.raises(DiskError, match="No space left"):
         await run(embedder, tmp_path)
     paid = len(service.paid)
     assert (await status(tmp_path)).done == paid

@@ -52,7 +52,7 @@ from semart_vectors.service.azure import (
     TransientError,
 )
 from semart_vectors.streams.reading import Reader
-from semart_vectors.streams.window import OutcomeStream, Worker, numbered
+from semart_vectors.streams.window import OutcomeStream, StopToken, numbered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Mapping
@@ -267,7 +267,7 @@ class AsyncVisionEmbedder:
         """
         self._check_open()
         try:
-            return await self._embed_image(image, Worker())
+            return await self._embed_image(image, StopToken())
         except ItemError as error:
             error.add_note(f"image: {image!r}"[:200])
             raise
@@ -288,7 +288,7 @@ class AsyncVisionEmbedder:
         self._check_open()
         if not text.strip():
             raise InvalidInputError("the text is empty")
-        vector, attempts = await self._call(_service.text_request(text), Worker())
+        vector, attempts = await self._call(_service.text_request(text), StopToken())
         return Embedding(text, vector, self.model_version, attempts)
 
     async def embed_images(
@@ -308,7 +308,7 @@ class AsyncVisionEmbedder:
         self._check_open()
         outcomes: dict[int, Outcome] = {}
 
-        async def work(numbered: tuple[int, ImageSource], worker: Worker) -> tuple[int, Outcome]:
+        async def work(numbered: tuple[int, ImageSource], worker: StopToken) -> tuple[int, Outcome]:
             number, image = numbered
             try:
                 return number, await self._embed_image(image, worker)
@@ -320,7 +320,7 @@ class AsyncVisionEmbedder:
 
         try:
             async with OutcomeStream(numbered(images), work, width=self.max_in_flight) as stream:
-                while some := await stream.some():
+                while some := await stream.next_batch():
                     outcomes.update(some)  # at once, for when the run ends early
         except RunError as error:
             error.batch = batch()
@@ -369,13 +369,13 @@ class AsyncVisionEmbedder:
         if self._state is not _State.OPEN:
             raise RuntimeError(f"this embedder {self._state.value}")
 
-    async def _outcome(self, image: ImageSource | LoadedImage, worker: Worker) -> Outcome:
+    async def _outcome(self, image: ImageSource | LoadedImage, worker: StopToken) -> Outcome:
         try:
             return await self._embed_image(image, worker)
         except ItemError as error:
             return _failure(image, error)
 
-    async def _embed_image(self, image: ImageSource | LoadedImage, worker: Worker) -> Embedding:
+    async def _embed_image(self, image: ImageSource | LoadedImage, worker: StopToken) -> Embedding:
         match image:
             case LoadedImage(source=source, data=data):
                 request = _service.image_request(data)
@@ -391,7 +391,7 @@ class AsyncVisionEmbedder:
         vector, attempts = await self._call(request, worker)
         return Embedding(source, vector, self.model_version, attempts)
 
-    async def _call(self, request: ServiceRequest, worker: Worker) -> tuple[Vector, int]:
+    async def _call(self, request: ServiceRequest, worker: StopToken) -> tuple[Vector, int]:
         """Send a request until it is answered for good; return its vector and the attempts it took."""
         call = Call()
         async with self._slots:
@@ -407,14 +407,14 @@ class AsyncVisionEmbedder:
                     if vector is not None:
                         return vector, call.attempts
                     continue
-                worker.go_on()
+                worker.raise_if_stopped()
                 if isinstance(failure, ScarcityError):
                     await self._go_on_with_fewer(failure, call)
                 else:
                     self._judge(failure, call)
                     await self._wait_after(failure, call)
 
-    async def _attempt(self, request: ServiceRequest, worker: Worker, call: Call) -> Vector | None:
+    async def _attempt(self, request: ServiceRequest, worker: StopToken, call: Call) -> Vector | None:
         """Try once, when it is this call's turn; return None if nothing was sent, as an outage has begun."""
         is_probe = self._breaker.is_open and await self._outlast_outage(call)
         try:
@@ -427,7 +427,7 @@ class AsyncVisionEmbedder:
                 self._breaker.probe_ended()
 
     async def _send_at_rate(
-        self, request: ServiceRequest, worker: Worker, call: Call, *, is_probe: bool
+        self, request: ServiceRequest, worker: StopToken, call: Call, *, is_probe: bool
     ) -> Vector | None:
         call.passed_at = await self._gate.pass_through()
         self._check_open()
@@ -435,7 +435,7 @@ class AsyncVisionEmbedder:
             return None
         call.attempts += 1
         try:
-            with worker.paying():
+            with worker.shielded():
                 vector = await self._ask(request)
         except ItemError:
             self._answered(call)

@@ -4,27 +4,31 @@
 
     SemartVectorsError
     ├── ConfigurationError (ValueError)      endpoint, key or an option missing or unusable, before any call
-    ├── ItemError                            one image or text; becomes an `EmbeddingFailure` in a batch
+    ├── ApiError                             what the service answered: status_code, code, request_id
+    ├── ItemError                            one image or text: source, attempts
     │   ├── UnreadableImageError (OSError)   the file could not be read
-    │   ├── InvalidInputError (ValueError)   refused, here or by the service: format, size, words
-    │   └── RetriesExhaustedError            the service kept failing for it
-    ├── RunError                             every further call would fare the same: the run stops
-    │   ├── AuthenticationError              the key or its permission was refused
-    │   ├── QuotaExceededError               the quota is used up
-    │   ├── EndpointError                    not this service, or not reachable as given
-    │   ├── ServiceUnavailableError          it has been down for too long
-    │   ├── OutOfResourcesError (OSError)    this machine lacks memory or file descriptors
-    │   └── ModelMismatchError               vectors of another model than those asked for
+    │   ├── InvalidInputError (ApiError, ValueError)  refused, here or by the service: format, size, words
+    │   └── RetriesExhaustedError (ApiError) the service kept failing for it
+    │       └── RateLimitError               it kept answering 429: retry_after_s
+    ├── RunError                             every further call would fare the same: batch
+    │   ├── AuthenticationError (ApiError)   the key or its permission was refused
+    │   ├── QuotaExceededError (ApiError)    the quota is used up
+    │   ├── EndpointError (ApiError)         not this service, or not reachable as given
+    │   ├── ServiceUnavailableError (ApiError)  it has been down for too long
+    │   ├── ModelMismatchError (ApiError)    vectors of another model than those asked for
+    │   └── OutOfResourcesError (OSError)    this machine lacks memory or file descriptors
     ├── CheckpointError                      the record of what is done cannot be used
     │   ├── CheckpointDamagedError           its bytes are not what was written
     │   ├── CheckpointMismatchError (ValueError)  it holds another model, dimension or format
-    │   ├── CheckpointInUseError             another process writes to it
-    │   └── CheckpointDiskError (OSError)    the disk refused: full, read-only, failing
+    │   └── CheckpointInUseError             another process writes to it
+    ├── DiskError (OSError)                  the disk refused to read or write: full, read-only, failing
     ├── MetadataError (ValueError)           a table, or the folder it should be in, cannot be used
+    ├── VectorFileError (ValueError)         a file of vectors, such as a merged one, cannot be used
     ├── DatabaseError                        PostgreSQL cannot be reached, or refused
     └── BatchError (ExceptionGroup)          the failures of a batch together, when asked to raise them
 
-An `ItemError` concerns one image and is a value in every batch; the others end what they happen in.
+An `ItemError` concerns one image and is a value in every batch; the others end what they happen in. An error
+that is an `ApiError` too came from an answer of the service, and says which.
 No message and no repr ever holds the key, or a database's password.
 """
 
@@ -45,9 +49,35 @@ class ConfigurationError(SemartVectorsError, ValueError):
     """An endpoint, key or option is missing or unusable; raised before any call."""
 
 
+class ApiError(SemartVectorsError):
+    """What the service answered instead of a vector, as far as it did answer.
+
+    Its subclasses are errors of an image or of the run too, and some of them are raised without any answer:
+    an image refused before it is sent, an endpoint that nobody listens at. Then all three are None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        """HTTP status of the answer; of the last one, if there were several."""
+        self.code = code
+        """What the service calls the error, such as ``InvalidRequest`` or ``"401"``."""
+        self.request_id = request_id
+        """The answer's ``apim-request-id``: what Azure's support asks for."""
+
+
 class ItemError(SemartVectorsError):
     """What failed concerns one image or text; its siblings are unaffected."""
 
+    source: object = None
+    """The image or text, as it was handed in."""
     attempts: int = 0
     """How many calls were made for it; 0 when it was refused before the first."""
 
@@ -56,12 +86,19 @@ class UnreadableImageError(ItemError, OSError):
     """The image could not be read: missing, a directory, a pipe, no permission."""
 
 
-class InvalidInputError(ItemError, ValueError):
+class InvalidInputError(ItemError, ApiError, ValueError):
     """The image or text was refused, before a call or by the service; trying again will not help."""
 
 
-class RetriesExhaustedError(ItemError):
-    """The service failed on every attempt; the last answer is the `__cause__`."""
+class RetriesExhaustedError(ItemError, ApiError):
+    """The service failed on every attempt; the attributes are those of the last answer."""
+
+
+class RateLimitError(RetriesExhaustedError):
+    """The service answered 429 for longer than `RetryPolicy.throttled_limit_s`, and others got through."""
+
+    retry_after_s: float | None = None
+    """How long the last answer asked to wait, in seconds; None where it did not say."""
 
 
 class RunError(SemartVectorsError):
@@ -71,28 +108,28 @@ class RunError(SemartVectorsError):
     """The `EmbeddingBatch` that `embed_images` had when it stopped: paid for, so not thrown away."""
 
 
-class AuthenticationError(RunError):
+class AuthenticationError(RunError, ApiError):
     """The service refused the key, or what the key may do."""
 
 
-class QuotaExceededError(RunError):
+class QuotaExceededError(RunError, ApiError):
     """The quota of the resource is used up."""
 
 
-class EndpointError(RunError):
+class EndpointError(RunError, ApiError):
     """The endpoint is not this service, has retired this API, or cannot be reached or trusted."""
 
 
-class ServiceUnavailableError(RunError):
+class ServiceUnavailableError(RunError, ApiError):
     """The service has been down for longer than `RetryPolicy.outage_limit_s`; no image is to blame."""
+
+
+class ModelMismatchError(RunError, ApiError):
+    """The service's answer, or a query, is of another model than asked for: vectors of two do not compare."""
 
 
 class OutOfResourcesError(RunError, OSError):
     """This machine has no more file descriptors or memory; no image is to blame."""
-
-
-class ModelMismatchError(RunError):
-    """The service's answer, or a query, is of another model than asked for: vectors of two do not compare."""
 
 
 class CheckpointError(SemartVectorsError):
@@ -111,12 +148,16 @@ class CheckpointInUseError(CheckpointError):
     """Another process is writing to the checkpoint."""
 
 
-class CheckpointDiskError(CheckpointError, OSError):
-    """The disk refused to read or write the checkpoint."""
+class DiskError(SemartVectorsError, OSError):
+    """The disk refused to read or write; what stood there before is as it was."""
 
 
 class MetadataError(SemartVectorsError, ValueError):
     """A metadata table, or the folder it should be in, cannot be used."""
+
+
+class VectorFileError(SemartVectorsError, ValueError):
+    """A file of vectors, such as one that `merge_vectors` wrote, cannot be used."""
 
 
 class DatabaseError(SemartVectorsError):
@@ -131,12 +172,12 @@ class BatchError(ExceptionGroup[ItemError], SemartVectorsError):
         return BatchError(self.message, excs)
 
 
-_SCARCITY = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
-def is_scarcity(error: BaseException) -> bool:
+def is_out_of_resources(error: BaseException) -> bool:
     """Whether an error, or what it came from, says that this machine has no more of something."""
-    return any(isinstance(each, OSError) and each.errno in _SCARCITY for each in causes(error))
+    return any(isinstance(each, OSError) and each.errno in _OUT_OF_RESOURCES for each in causes(error))
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

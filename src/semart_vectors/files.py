@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal
 
-from semart_vectors.errors import CheckpointDiskError
+from semart_vectors.errors import DiskError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,23 +15,19 @@ if TYPE_CHECKING:
 
 @contextmanager
 def disk_errors(path: Path, *, doing: Literal["read", "write"] = "write") -> Iterator[None]:
-    """Translate what the disk refuses into `CheckpointDiskError`, named after `path`."""
+    """Translate what the disk refuses into `DiskError`, named after `path`."""
     try:
         yield
-    except CheckpointDiskError:
+    except DiskError:
         raise
     except OSError as error:
         raise disk_error(path, error, doing=doing) from error
 
 
-def disk_error(
-    path: Path, error: OSError, *, doing: Literal["read", "write"] = "write"
-) -> CheckpointDiskError:
+def disk_error(path: Path, error: OSError, *, doing: Literal["read", "write"] = "write") -> DiskError:
     """Say what the disk refused."""
     reason = error.strerror or str(error)
-    return CheckpointDiskError(
-        f"cannot {doing} {path}: {reason}; mend that or choose another place, and run again"
-    )
+    return DiskError(f"cannot {doing} {path}: {reason}; mend that or choose another place, and run again")
 
 
 @contextmanager
@@ -44,7 +40,7 @@ def write_aside(path: Path, *, folder: Path | None = None, durably: bool = True)
         durably: Whether to wait until it would outlive a power cut.
 
     Raises:
-        CheckpointDiskError: the disk refused to write; a file that stood at `path` is as it was.
+        DiskError: the disk refused to write; a file that stood at `path` is as it was.
     """
     name = os.fsdecode(os.fsencode(path.name)[:200])  # of the 255 bytes that a name may have
     aside = (folder or path.parent) / f"_{name}.{os.getpid()}.tmp"

@@ -77,7 +77,7 @@ class Gallery:
 
         Raises:
             MetadataError: it is no such file, cannot be read, or holds vectors of two models or a name twice.
-            CheckpointDiskError: there is no room for the temporary file.
+            DiskError: there is no room for the temporary file.
         """
         batches, start, model_version = [], 0, ""
         with open_paintings(path) as source:

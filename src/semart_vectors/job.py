@@ -18,7 +18,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Protocol, assert_never
 
 from semart_vectors.checkpoint.store import Checkpoint, Done, Failed
-from semart_vectors.errors import CheckpointError, ItemError, RetriesExhaustedError, UnreadableImageError
+from semart_vectors.errors import (
+    CheckpointError,
+    DiskError,
+    ItemError,
+    RetriesExhaustedError,
+    UnreadableImageError,
+)
 from semart_vectors.images.load import LoadedImage, load_file
 from semart_vectors.pipeline.pending import Found, Search
 from semart_vectors.pipeline.progress import ProgressBar
@@ -27,7 +33,7 @@ from semart_vectors.records import Embedding, EmbeddingFailure, JobReport, Outco
 from semart_vectors.service.azure import MODEL_VERSION
 from semart_vectors.streams.reading import Reader
 from semart_vectors.streams.threads import in_thread
-from semart_vectors.streams.window import Chunked, OutcomeStream, Worker
+from semart_vectors.streams.window import Chunked, OutcomeStream, StopToken
 
 if TYPE_CHECKING:
     import os
@@ -135,7 +141,8 @@ class EmbeddingJob:
 
         Raises:
             RunError: no further image could be embedded (key, quota, endpoint, model).
-            CheckpointError: the checkpoint is of another model, in use, damaged, or its disk refused.
+            CheckpointError: the checkpoint is of another model, in use, or damaged.
+            DiskError: its disk refused.
             ConfigurationError: the folder of images cannot be listed.
             asyncio.CancelledError: the task was cancelled; what was under way is recorded first.
         """
@@ -275,16 +282,16 @@ class _Run:
                     outcomes.stop()
                     try:
                         await self._collect(outcomes)
-                    except CheckpointError:
+                    except (CheckpointError, DiskError):
                         await self._take_the_rest(outcomes)
                     raise
-                except CheckpointError:
+                except (CheckpointError, DiskError):
                     outcomes.stop()
                     await self._take_the_rest(outcomes)
                     raise
                 if not self._recorder.in_trouble:
                     self._settle_doubtful()
-                    self._checkpoint.come_to_its_end()
+                    self._checkpoint.mark_complete()
         finally:
             await self._recorder.finish()
             self._ended_at = monotonic()
@@ -324,7 +331,7 @@ class _Run:
         self.failed_before += found.failed
         self._bar.skipped(found.already_done + found.failed)
 
-    async def _load(self, names: list[str], _: Worker) -> list[tuple[_Image, bytes] | Failed]:
+    async def _load(self, names: list[str], _: StopToken) -> list[tuple[_Image, bytes] | Failed]:
         chunk = await self._reader.read(names)
         size = sum(0 if isinstance(read, Failed) else len(read[1]) for read in chunk)
         self._chunk_size = min(_MOST_A_CHUNK, max(1, _CHUNK_BYTES * len(chunk) // max(1, size)))
@@ -412,7 +419,7 @@ class _Run:
         while True:
             try:
                 async with asyncio.timeout_at(save_at) as limit:
-                    some = await outcomes.some()
+                    some = await outcomes.next_batch()
             except TimeoutError:
                 if not limit.expired():
                     raise

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from semart_vectors.calls.descriptors import free_descriptors
-from semart_vectors.errors import is_scarcity
+from semart_vectors.errors import is_out_of_resources
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS])
@@ -19,13 +19,13 @@ def test_a_lack_is_found_wherever_it_stands(number: int) -> None:
     lack = OSError(number, os.strerror(number))
     caused, followed = RuntimeError("caused"), RuntimeError("followed")
     caused.__cause__, followed.__context__ = ExceptionGroup("several", [ValueError(), lack]), caused
-    assert all(is_scarcity(error) for error in (lack, caused, followed))
+    assert all(is_out_of_resources(error) for error in (lack, caused, followed))
 
 
 def test_other_errors_are_no_lack() -> None:
     """Not even of the same kind."""
-    assert not is_scarcity(ConnectionRefusedError(errno.ECONNREFUSED, "refused"))
-    assert not is_scarcity(ValueError("too many open files"))
+    assert not is_out_of_resources(ConnectionRefusedError(errno.ECONNREFUSED, "refused"))
+    assert not is_out_of_resources(ValueError("too many open files"))
 
 
 def test_free_descriptors_are_counted() -> None:

@@ -27,9 +27,9 @@ from semart_vectors.checkpoint.publishing import publish
 from semart_vectors.checkpoint.store import Checkpoint, Done, Failed, read_failures, read_status
 from semart_vectors.errors import (
     CheckpointDamagedError,
-    CheckpointDiskError,
     CheckpointInUseError,
     CheckpointMismatchError,
+    DiskError,
 )
 
 
@@ -173,7 +173,7 @@ def test_a_part_that_cannot_be_written_stops_the_run_and_loses_nothing(
         assert "No space left" in str(checkpoint.trouble)
         checkpoint.record([done("c.jpg"), done("a.jpg", b"new")])
         assert checkpoint.done("b.jpg") is not None
-        with pytest.raises(CheckpointDiskError):
+        with pytest.raises(DiskError):
             checkpoint.close()
     with open_checkpoint(tmp_path):
         vectors = read(tmp_path)
@@ -297,7 +297,7 @@ def test_a_full_disk_costs_nothing_that_was_recorded(tmp_path: Path, monkeypatch
     checkpoint.record([done("a.jpg")])
     with monkeypatch.context() as patch:
         patch.setattr(pq, "write_table", _no_space)
-        with pytest.raises(CheckpointDiskError, match="No space left"):
+        with pytest.raises(DiskError, match="No space left"):
             checkpoint.close()
     with open_checkpoint(tmp_path):
         assert list(read(tmp_path)) == ["a.jpg"]
@@ -379,7 +379,7 @@ def test_done_after_a_failure_is_not_both_when_killed_in_between(
     killed.record([done("a.jpg")])
     with monkeypatch.context() as patch:
         patch.setattr(publishing_module, "write_failures", _no_space)
-        with pytest.raises(CheckpointDiskError, match="No space"):
+        with pytest.raises(DiskError, match="No space"):
             killed.close()
     with open_checkpoint(tmp_path) as checkpoint:
         assert checkpoint.failure("a.jpg") is None
@@ -407,7 +407,7 @@ def test_a_sync_that_fails_does_not_double_a_part(tmp_path: Path, monkeypatch: p
         checkpoint.record([done("a.jpg")])
         with monkeypatch.context() as patch:
             patch.setattr(files_module, "sync", _fail_for_folders)
-            with pytest.raises(CheckpointDiskError):
+            with pytest.raises(DiskError):
                 checkpoint._publish_all()
     assert list(read(tmp_path)) == ["a.jpg"]
 
@@ -451,7 +451,7 @@ def test_what_the_system_refuses_is_not_called_damaged(
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg")])
     monkeypatch.setattr(pq, "ParquetFile", _no_space)
-    with pytest.raises(CheckpointDiskError, match="cannot read"):
+    with pytest.raises(DiskError, match="cannot read"):
         open_checkpoint(tmp_path).open()
 
 
@@ -469,7 +469,7 @@ def test_a_replaced_vector_is_known_until_the_run_ends(tmp_path: Path) -> None:
         assert_found(checkpoint, content, b"moved")
     with open_checkpoint(tmp_path) as checkpoint:
         assert_found(checkpoint, content, b"moved")
-        checkpoint.come_to_its_end()
+        checkpoint.mark_complete()
     assert not list(tmp_path.glob("_replaced*"))
 
 
@@ -534,7 +534,7 @@ def test_replaced_rows_outlive_publications_that_fail(
     with monkeypatch.context() as patch:
         patch.setattr(publishing_module, "write_part", fail_at_every_third)
         for _ in range(2):
-            with pytest.raises(CheckpointDiskError):
+            with pytest.raises(DiskError):
                 killed._publish_all()
     killed._closing.close()
     with open_checkpoint(tmp_path) as checkpoint:

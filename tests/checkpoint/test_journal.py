@@ -21,7 +21,7 @@ from semart_vectors.checkpoint.journal import (
     read_journal,
     read_journals,
 )
-from semart_vectors.errors import CheckpointDiskError
+from semart_vectors.errors import DiskError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,7 +165,7 @@ def test_a_file_system_that_keeps_no_room_is_written_full_of_zeros(
 def test_a_journal_that_cannot_be_made_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty file would look like one that was cut."""
     monkeypatch.setattr(os, "posix_fallocate", _no_space)
-    with pytest.raises(CheckpointDiskError, match="No space left"):
+    with pytest.raises(DiskError, match="No space left"):
         Journal(path)
     assert not list(path.parent.iterdir())
 

@@ -26,7 +26,7 @@ from chromium_tab import Tab, open_tab
 from command_line import cli
 from helpers import SHARED_DATA
 from semart_vectors import map as map_module
-from semart_vectors.errors import CheckpointDiskError, ConfigurationError
+from semart_vectors.errors import ConfigurationError, DiskError
 from semart_vectors.gallery import Gallery
 from semart_vectors.images.names import to_text
 from semart_vectors.map import draw_map, spread
@@ -237,7 +237,7 @@ def test_a_folder_without_any_of_the_images_is_refused_at_once(
     with pytest.raises(ConfigurationError, match="none of the 5 images is in"):
         draw_map(gallery, tmp_path, tmp_path / "map.html")
     assert (tmp_path / "map.html").read_text() == "an earlier one"
-    with pytest.raises(CheckpointDiskError):
+    with pytest.raises(DiskError):
         draw_map(gallery, tmp_path / "images", Path("/proc/map.html"))
 
 
@@ -322,7 +322,7 @@ def test_what_cannot_be_is_told_before_anything_is_drawn(tmp_path: Path) -> None
     with pytest.raises(ConfigurationError, match="no folder"):
         draw_map(gallery, images, tmp_path / "no" / "map.html")
     (tmp_path / "map.png").mkdir()
-    with pytest.raises(CheckpointDiskError):
+    with pytest.raises(DiskError):
         draw_map(gallery, images, tmp_path / "map.png")
     assert not list(tmp_path.glob("*.tmp"))
 

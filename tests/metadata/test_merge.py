@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from semart_vectors.errors import (
     CheckpointDamagedError,
-    CheckpointDiskError,
     CheckpointError,
     CheckpointInUseError,
     CheckpointMismatchError,
     ConfigurationError,
+    DiskError,
     MetadataError,
     SemartVectorsError,
 )
@@ -266,7 +266,7 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
     ("raised", "error", "told"),
     [
         (FileNotFoundError(2, "gone"), CheckpointInUseError, r"part-0\.parquet went while it was"),
-        (OSError(5, "Input/output error"), CheckpointDiskError, r"cannot read .*part-0\.parquet: Input"),
+        (OSError(5, "Input/output error"), DiskError, r"cannot read .*part-0\.parquet: Input"),
     ],
 )  # fmt: skip  # a fault a line
 def test_what_the_system_refuses_is_not_damage(
@@ -292,7 +292,7 @@ def test_a_full_disk_leaves_the_earlier_output(tmp_path: Path, monkeypatch: pyte
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(CheckpointDiskError, match=r"cannot write .*out\.csv: No space left on device"):
+    with pytest.raises(DiskError, match=r"cannot write .*out\.csv: No space left on device"):
         merge_vectors(table_of(["a"]), tmp_path, tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text() == "earlier"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "vectors"]

@@ -182,11 +182,13 @@ def drawn_tree() -> dict[str, set[str]]:
     tree: dict[str, set[str]] = {}
     above: dict[int, str] = {}
     for line in (errors.__doc__ or "").splitlines():
-        if match := re.match(r"    ((?:│   |    )*)([├└]── )?(\w+Error)(?: \((\w+)\))?(?:  |$)", line):
-            indent, branch, name, mixin = match.groups()
+        if match := re.match(r"    ((?:│   |    )*)([├└]── )?(\w+Error)(?: \(([\w, ]+)\))?(?: |$)", line):
+            indent, branch, name, mixins = match.groups()
             depth = len(indent) // 4 + bool(branch)
             above[depth] = name
-            tree[name] = {above[depth - 1] if depth else "Exception"} | ({mixin} if mixin else set())
+            tree[name] = {above[depth - 1] if depth else "Exception"} | set(
+                (mixins or "").split(", ") if mixins else ()
+            )
     return tree
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageFont
 
-from semart_vectors.errors import CheckpointDiskError
+from semart_vectors.errors import DiskError
 from semart_vectors.search.contact_sheet import (
     Panel,
     SheetRow,
@@ -61,7 +61,7 @@ def test_same_rows_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_sheet_leaves_nothing_behind_when_it_cannot_be_written(tmp_path: Path) -> None:
     """What the disk refuses is one of our errors, and no half of a PNG stays."""
-    with pytest.raises(CheckpointDiskError):
+    with pytest.raises(DiskError):
         contact_sheet([], tmp_path / "absent" / "sheet.png", title="T")
     assert list(tmp_path.iterdir()) == []
 

@@ -19,8 +19,8 @@ from hypothesis import given, settings, strategies as st
 from helpers import SHARED_DATA
 from semart_vectors import Embedding, Gallery, Match, gallery as module
 from semart_vectors.errors import (
-    CheckpointDiskError,
     ConfigurationError,
+    DiskError,
     MetadataError,
     ModelMismatchError,
 )
@@ -338,10 +338,10 @@ def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "posix_fallocate", full)
-        with pytest.raises(CheckpointDiskError, match="No space left"):
+        with pytest.raises(DiskError, match="No space left"):
             Gallery.open(path)
     monkeypatch.setattr("tempfile.tempdir", "/dev/shm/absent")  # noqa: S108 - it is not there
-    with pytest.raises(CheckpointDiskError):
+    with pytest.raises(DiskError):
         Gallery.open(path)
 
 

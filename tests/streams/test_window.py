@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from semart_vectors.streams.window import DRAIN_S, OutcomeStream, Worker
+from semart_vectors.streams.window import DRAIN_S, OutcomeStream, StopToken
 from virtual_clock import run_virtual
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def play(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
     run_virtual(watched())
 
 
-async def echo(item: int, _: Worker) -> int:
+async def echo(item: int, _: StopToken) -> int:
     """Take a while that differs for each item, then return it."""
     await asyncio.sleep(item % 7 / 10)
     return item
@@ -73,7 +73,7 @@ def test_every_item_has_one_outcome(source: Callable[[range], Any], count: int) 
 def test_outcomes_come_as_they_complete() -> None:
     """A slow item holds nobody up."""
 
-    async def work(item: int, _: Worker) -> int:
+    async def work(item: int, _: StopToken) -> int:
         await asyncio.sleep(100 if item == 0 else 1)
         return item
 
@@ -96,7 +96,7 @@ class Meter:
             self.read = number + 1
             yield number
 
-    async def work(self, item: int, _: Worker) -> int:
+    async def work(self, item: int, _: StopToken) -> int:
         """Take a moment."""
         self.at_work += 1
         self.most_at_work = max(self.most_at_work, self.at_work)
@@ -187,8 +187,8 @@ def test_a_generator_around_a_stream_can_be_closed() -> None:
 def test_an_error_of_a_worker_is_raised_once_after_the_other_outcomes() -> None:
     """What was under way when it happened is still given."""
 
-    async def work(item: int, worker: Worker) -> int:
-        with worker.paying():
+    async def work(item: int, worker: StopToken) -> int:
+        with worker.shielded():
             await asyncio.sleep(1 if item == 1 else 2)
         if item == 1:
             raise OwnError
@@ -213,8 +213,8 @@ def test_an_error_of_the_source_is_raised_by_the_iteration(*, asynchronous: bool
         yield from range(3)
         raise OwnError
 
-    async def work(item: int, worker: Worker) -> int:
-        with worker.paying():
+    async def work(item: int, worker: StopToken) -> int:
+        with worker.shielded():
             await asyncio.sleep(1)
         return item
 
@@ -231,10 +231,10 @@ def test_an_error_of_the_source_is_raised_by_the_iteration(*, asynchronous: bool
 def test_stop_lets_finish_what_may_be_paid_for_and_cancels_the_rest() -> None:
     """Even items pay for 2 seconds, odd ones only wait."""
 
-    async def work(item: int, worker: Worker) -> int:
+    async def work(item: int, worker: StopToken) -> int:
         if item % 2:
             await asyncio.sleep(1000)
-        with worker.paying():
+        with worker.shielded():
             await asyncio.sleep(2)
         return item
 
@@ -252,13 +252,13 @@ def test_a_call_that_failed_while_stopping_is_not_tried_again() -> None:
     """`go_on` ends the worker without an outcome, and nobody outside sees how."""
     attempts = 0
 
-    async def work(_: int, worker: Worker) -> int:
+    async def work(_: int, worker: StopToken) -> int:
         nonlocal attempts
         while True:
-            with worker.paying():
+            with worker.shielded():
                 attempts += 1
                 await asyncio.sleep(1)
-            worker.go_on()
+            worker.raise_if_stopped()
 
     async def story() -> None:
         async with OutcomeStream(itertools.count(), work, width=WIDTH) as stream:
@@ -273,8 +273,8 @@ def test_a_call_that_failed_while_stopping_is_not_tried_again() -> None:
 def test_a_call_that_is_not_answered_is_given_up() -> None:
     """A stopping stream waits a few seconds, not for ever."""
 
-    async def work(_: int, worker: Worker) -> int:
-        with worker.paying():
+    async def work(_: int, worker: StopToken) -> int:
+        with worker.shielded():
             await asyncio.Event().wait()
         return 0
 
@@ -292,9 +292,9 @@ def test_what_is_answered_is_given_however_late_it_is_taken() -> None:
     """A consumer that is busy for longer than a stopping stream waits loses nothing that was paid for."""
     paid = 0
 
-    async def work(item: int, worker: Worker) -> int:
+    async def work(item: int, worker: StopToken) -> int:
         nonlocal paid
-        with worker.paying():
+        with worker.shielded():
             await asyncio.sleep(0.1)
             paid += 1
         return item
@@ -341,7 +341,7 @@ def test_cancelled_waits_for_an_outcome_lose_none(seed: int) -> None:
     """However often a wait times out or is cancelled, at whatever moment, all outcomes come, each once."""
     chance = random.Random(seed)  # noqa: S311 - no secret
 
-    async def work(item: int, _: Worker) -> int:
+    async def work(item: int, _: StopToken) -> int:
         await asyncio.sleep(chance.choice((0, 0, 0.01, 0.02)))
         return item
 
@@ -385,9 +385,9 @@ def test_cancelling_the_consumer_cancels_the_workers_and_goes_on() -> None:
     """A cancellation is not swallowed, and reaches what is under way."""
     cancelled: list[int] = []
 
-    async def work(item: int, worker: Worker) -> int:
+    async def work(item: int, worker: StopToken) -> int:
         try:
-            with worker.paying():
+            with worker.shielded():
                 await asyncio.Event().wait()
         finally:
             cancelled.append(item)

@@ -13,7 +13,7 @@ from typing import Protocol, TypeAlias
 import anyio
 import httpx
 
-from semart_vectors.errors import EndpointError, causes, is_scarcity
+from semart_vectors.errors import EndpointError, causes, is_out_of_resources
 from semart_vectors.service.azure import MAX_ANSWER_BYTES, ServiceAnswer, TransientError
 
 Post: TypeAlias = Callable[[bytes], Awaitable[ServiceAnswer]]
@@ -136,7 +136,7 @@ class ScarcityError(Exception):
 
 def unreachable(error: Exception) -> EndpointError | UnreachableError | ScarcityError:
     """Say what it means that no connection came about."""
-    if is_scarcity(error):
+    if is_out_of_resources(error):
         return ScarcityError(_told(error))
     if any(isinstance(each, ssl.SSLError) for each in causes(error)):
         return EndpointError(

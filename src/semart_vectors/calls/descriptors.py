@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 from pathlib import Path
 
-from semart_vectors.errors import is_scarcity
+from semart_vectors.errors import is_out_of_resources
 
 
 def free_descriptors() -> int | None:
@@ -16,4 +16,4 @@ def free_descriptors() -> int | None:
     try:
         return max(0, limit - sum(1 for _ in Path("/dev/fd").iterdir()))  # on Linux a link to /proc/self/fd
     except OSError as error:
-        return 0 if is_scarcity(error) else None
+        return 0 if is_out_of_resources(error) else None

@@ -61,7 +61,7 @@ def check_checkpoint(directory: str | os.PathLike[str], *, repair: bool = False)
         ConfigurationError: the directory is no checkpoint.
         CheckpointInUseError: a job is writing to it.
         CheckpointMismatchError: for a repair: the parts are of two models.
-        CheckpointDiskError: the disk refused.
+        DiskError: the disk refused.
     """
     directory = Path(directory)
     with disk_errors(directory, doing="read"):

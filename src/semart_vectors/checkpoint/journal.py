@@ -83,7 +83,7 @@ class Journal:
             room_bytes: How much room to keep at least behind what was appended.
 
         Raises:
-            CheckpointDiskError: the disk refused, or is too full for that.
+            DiskError: the disk refused, or is too full for that.
         """
         self.path = path
         self.shortage: OSError | None = None
@@ -193,7 +193,7 @@ def read_journals(directory: Path) -> list[Record]:
     """Read what the journals of a checkpoint hold, the oldest record first, also while a job writes to them.
 
     Raises:
-        CheckpointDiskError: the disk refused to read one.
+        DiskError: the disk refused to read one.
     """
     with disk_errors(directory, doing="read"):
         return [record for path in list_journals(directory) for record in read_journal(path).records]

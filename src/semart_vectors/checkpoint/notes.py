@@ -29,7 +29,7 @@ def write_note(path: Path, note: dict[str, Any], *, durably: bool = True) -> Non
         durably: Whether it must outlive a power cut, which takes a moment.
 
     Raises:
-        CheckpointDiskError: the disk refused.
+        DiskError: the disk refused.
     """
     content = orjson.dumps(note | {"crc32": _checksum(note)}, option=orjson.OPT_INDENT_2)
     with write_aside(path, durably=durably) as aside:
@@ -41,7 +41,7 @@ def read_note(path: Path) -> dict[str, Any] | None:
 
     Raises:
         CheckpointDamagedError: it is not what was written.
-        CheckpointDiskError: the disk refused to read it.
+        DiskError: the disk refused to read it.
     """
     with disk_errors(path, doing="read"):
         if not path.exists():
@@ -58,7 +58,7 @@ def read_identity(directory: Path) -> dict[str, Any] | None:
 
     Raises:
         CheckpointDamagedError: it is not what was written.
-        CheckpointDiskError: the disk refused to read it.
+        DiskError: the disk refused to read it.
     """
     path = directory / "_checkpoint.json"
     try:

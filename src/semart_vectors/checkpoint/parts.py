@@ -16,9 +16,9 @@ from semart_vectors.checkpoint.checksums import NotEnoughError, read_seal, seale
 from semart_vectors.checkpoint.index import Keys, content_keys, name_keys
 from semart_vectors.errors import (
     CheckpointDamagedError,
-    CheckpointDiskError,
     CheckpointError,
     CheckpointMismatchError,
+    DiskError,
 )
 from semart_vectors.files import write_aside
 from semart_vectors.records import DIMENSION, Vector
@@ -229,7 +229,7 @@ def verify_part(path: Path, model_version: str) -> IndexRows:
     Raises:
         CheckpointDamagedError: some are not what was written.
         CheckpointMismatchError: it holds vectors of another model.
-        CheckpointDiskError: it cannot be read.
+        DiskError: it cannot be read.
     """
     with _verified(path) as part:
         _check_model(path, part, model_version)
@@ -240,7 +240,7 @@ def salvage(path: Path) -> Any | None:
     """Return the rows of a damaged file that are what was written, as an Arrow table; None if it has no end.
 
     Raises:
-        CheckpointDiskError: it cannot be read.
+        DiskError: it cannot be read.
     """
     try:
         with damage(path), _read_whole(path) as (part, is_whole):
@@ -255,7 +255,7 @@ def verify_pages(path: Path) -> None:
 
     Raises:
         CheckpointDamagedError: it cannot be read.
-        CheckpointDiskError: the disk refused to read it.
+        DiskError: the disk refused to read it.
     """
     with damage(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         file.read()
@@ -278,7 +278,7 @@ def verify_bytes(path: Path) -> None:
 
     Raises:
         CheckpointDamagedError: some are not what was written.
-        CheckpointDiskError: it cannot be read.
+        DiskError: it cannot be read.
     """
     with _verified(path):
         pass
@@ -406,7 +406,7 @@ def _write_sealed(path: Path, table: Any, options: dict[str, Any]) -> None:
         file.writelines(sealed(memoryview(parquet), _group_starts(metadata)))
     written = pq.read_metadata(path).num_rows
     if written != table.num_rows:
-        raise CheckpointDiskError(f"{path} came out with {written} rows instead of {table.num_rows}")
+        raise DiskError(f"{path} came out with {written} rows instead of {table.num_rows}")
 
 
 # `pa.array` imports pandas to see whether it is handed a series: a third of a second before the first call.
@@ -432,11 +432,11 @@ def damage(path: Path) -> Iterator[None]:
     """Translate what pyarrow says of a file that is not what was written."""
     try:
         yield
-    except CheckpointError:
+    except (CheckpointError, DiskError):
         raise
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise CheckpointDiskError(f"cannot read {path}: {error.strerror or error}") from error
+            raise DiskError(f"cannot read {path}: {error.strerror or error}") from error
         raise CheckpointDamagedError(
             f"{path} is damaged ({_first_line(error)}): `semart-vectors check --repair` sets it aside, as "
             "the next run of the job does, which embeds again the images it held"
@@ -479,7 +479,7 @@ def seal_file(path: Path, directory: Path) -> None:
 
     Raises:
         CheckpointDamagedError: it cannot be read.
-        CheckpointDiskError: the disk refused.
+        DiskError: the disk refused.
     """
     with damage(path):
         try:

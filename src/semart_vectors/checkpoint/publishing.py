@@ -66,7 +66,7 @@ def publish(directory: Path, model_version: str, publication: Publication) -> li
 
     Raises:
         CheckpointDamagedError: a part is not what was written.
-        CheckpointDiskError: the disk refused. All of it may be done again.
+        DiskError: the disk refused. All of it may be done again.
     """
     with disk_errors(directory):
         return _publish(directory, model_version, publication)

@@ -20,7 +20,7 @@ def set_aside(path: Path, directory: Path) -> Path:
     """Copy a damaged file into the folder of such, under a name that is free there, and return where it is.
 
     Raises:
-        CheckpointDiskError: the disk refused.
+        DiskError: the disk refused.
     """
     folder = directory / SET_ASIDE
     with disk_errors(folder):
@@ -37,7 +37,7 @@ def mend_part(path: Path, directory: Path) -> str:
     """Leave in a damaged part the rows that are what was written, and say what became of the others.
 
     Raises:
-        CheckpointDiskError: the disk refused.
+        DiskError: the disk refused.
     """
     copy = set_aside(path, directory)
     kept = salvage(path)

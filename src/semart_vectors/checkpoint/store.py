@@ -86,11 +86,11 @@ from semart_vectors.checkpoint.publishing import (
 from semart_vectors.checkpoint.quarantine import mend_failures, mend_part, set_aside
 from semart_vectors.errors import (
     CheckpointDamagedError,
-    CheckpointDiskError,
     CheckpointError,
     CheckpointInUseError,
     CheckpointMismatchError,
     ConfigurationError,
+    DiskError,
 )
 from semart_vectors.files import disk_error, disk_errors, sync
 from semart_vectors.records import DIMENSION, Vector
@@ -181,7 +181,7 @@ class Checkpoint:
         self.directory = Path(directory)
         self.on_trouble: Callable[[], None] = lambda: None
         """Called, by some thread, as soon as nothing more should be begun."""
-        self.trouble: CheckpointError | None = None
+        self.trouble: CheckpointError | DiskError | None = None
         """Why nothing more should be begun, though what was recorded is durable: the disk is full, say."""
         self.model_version = model_version
         self._names = Index(np.int64, np.int64, np.int32)  # to content key, fingerprint, number of the part
@@ -227,7 +227,7 @@ class Checkpoint:
             CheckpointInUseError: another process writes to it.
             CheckpointMismatchError: it is of another model, dimension or format, or no checkpoint at all.
             CheckpointDamagedError: a file in it was not put there by a job.
-            CheckpointDiskError: the disk refused.
+            DiskError: the disk refused.
         """
         with ExitStack() as closing, disk_errors(self.directory):
             self._compare_identity()  # before the lock leaves a file in somebody's folder
@@ -256,7 +256,7 @@ class Checkpoint:
         Raises:
             CheckpointMismatchError: as for `open`.
             CheckpointDamagedError: a file of it is not what was written.
-            CheckpointDiskError: as for `open`.
+            DiskError: as for `open`.
         """
         if self._compare_identity() is not None:
             records = read_journals(self.directory)  # first, as in `read_status`
@@ -269,7 +269,7 @@ class Checkpoint:
         """Publish what the journals hold, drop what was replaced, and let others write.
 
         Raises:
-            CheckpointDiskError: the disk refused; the journals still hold everything.
+            DiskError: the disk refused; the journals still hold everything.
         """
         if not self._is_open:
             return
@@ -285,7 +285,7 @@ class Checkpoint:
                     for path in self._replaced_before:
                         path.unlink()
 
-    def come_to_its_end(self) -> None:
+    def mark_complete(self) -> None:
         """Say that nothing is left to do: what runs before this one have replaced may go when this is closed.
 
         Until then its contents may come up again: a run was stopped while it met renumbered files under their
@@ -343,7 +343,7 @@ class Checkpoint:
 
         Raises:
             CheckpointDamagedError: its part is no longer what was written.
-            CheckpointDiskError: the disk refused to read it.
+            DiskError: the disk refused to read it.
         """
         found = self._find_content(content_sha256)
         if found is None and self._publishing is not None:  # it may just have left its part
@@ -373,7 +373,7 @@ class Checkpoint:
         """Make outcomes durable, if there are any; each replaces what was recorded of its image before.
 
         Raises:
-            CheckpointDiskError: the disk refused; none of them counts.
+            DiskError: the disk refused; none of them counts.
         """
         entries = list(entries)
         self._settle_publication()
@@ -403,7 +403,7 @@ class Checkpoint:
         """Leave a note for `read_status` of how many images there are to do in all.
 
         Raises:
-            CheckpointDiskError: the disk refused.
+            DiskError: the disk refused.
         """
         write_note(self.directory / "_job.json", {"asked_for": total})
 
@@ -413,7 +413,7 @@ class Checkpoint:
         A power cut may take it: that lasts longer than the note is good for.
 
         Raises:
-            CheckpointDiskError: the disk refused.
+            DiskError: the disk refused.
         """
         write_note(self.directory / "_pace.json", {"calls_free_at": unix_s}, durably=False)
 
@@ -638,7 +638,7 @@ class Checkpoint:
             self._settle_publication(wait=True)
         try:
             journal = self._new_journal()
-        except CheckpointDiskError as error:  # the old one has room for what is under way
+        except DiskError as error:  # the old one has room for what is under way
             self.trouble = error
             return
         self._drop_journal()
@@ -685,7 +685,7 @@ class Checkpoint:
             self._take_back(publication)
             self.trouble = (
                 error
-                if isinstance(error, CheckpointError)
+                if isinstance(error, CheckpointError | DiskError)
                 else CheckpointError(f"no part can be written: {type(error).__name__}: {error}; run again")
             )
         else:
@@ -773,7 +773,7 @@ def read_status(directory: str | os.PathLike[str]) -> CheckpointStatus:
     Raises:
         ConfigurationError: the directory is no checkpoint.
         CheckpointDamagedError: a file of it cannot be read.
-        CheckpointDiskError: the disk refused.
+        DiskError: the disk refused.
     """
     directory = Path(directory)
     identity = read_identity(directory)

@@ -10,6 +10,7 @@ USAGE, SOME_FAILED, DAMAGED, DISK, DATABASE, INTERRUPTED = 2, 3, 6, 8, 9, 130
 EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
     errors.ConfigurationError: USAGE,
     errors.MetadataError: USAGE,
+    errors.VectorFileError: USAGE,
     errors.UnreadableImageError: USAGE,  # the query's, as is the next: in a job an image's failure is a value
     errors.InvalidInputError: USAGE,
     errors.EndpointError: USAGE,
@@ -19,7 +20,7 @@ EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
     errors.QuotaExceededError: 5,
     errors.ModelMismatchError: DAMAGED,
     errors.CheckpointInUseError: 7,
-    errors.CheckpointDiskError: DISK,
+    errors.DiskError: DISK,
     errors.DatabaseError: DATABASE,
     errors.CheckpointError: DAMAGED,  # after the kinds of it above
 }

@@ -265,7 +265,7 @@ def make_sample(directory: Path, *, seed: int = 7) -> Sample:
 
     Raises:
         MetadataError: the folder holds something else, which is left as it is.
-        CheckpointDiskError: the disk refused to write.
+        DiskError: the disk refused to write.
     """
     rng = np.random.default_rng(seed)
     entries = _entries(rng)

@@ -34,7 +34,7 @@ from semart_vectors.errors import (
     InvalidInputError,
     OutOfResourcesError,
     UnreadableImageError,
-    is_scarcity,
+    is_out_of_resources,
 )
 from semart_vectors.images.names import to_text, to_texts
 
@@ -126,7 +126,7 @@ def read_file(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> tu
     except InvalidInputError:
         raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        if is_scarcity(error):
+        if is_out_of_resources(error):
             raise OutOfResourcesError(
                 f"this machine has no more of what reading an image takes: {error}; "
                 "raise its limits (ulimit -n) or lower max_in_flight, and run again"
@@ -163,9 +163,9 @@ def walk_images(
 
     The paths are ``/``-separated and written as `semart_vectors.images.names` has it. Those of a folder come
     in sorted order, then those of the folders in it, each of which is listed when its turn comes; one
-    folder's names at a time are held. Links to folders are not followed, as they may go in circles. A list may
-    be empty: it says that work was done and there is more, so that a walk through a million files can be left
-    at any of them.
+    folder's names at a time are held. Links to folders are not followed, as they may go in circles. A list
+    may be empty: it says that work was done and there is more, so that a walk through a million files can be
+    left at any of them.
 
     Args:
         folder: Where to begin.
@@ -294,7 +294,7 @@ def _read_with_patience(path: str | os.PathLike[str], max_bytes: int) -> tuple[b
         try:
             return _read_regular_file(path, max_bytes)
         except OSError as error:
-            if not is_scarcity(error) or monotonic() >= until:
+            if not is_out_of_resources(error) or monotonic() >= until:
                 raise
         sleep(_LOOK_AGAIN_S)
 

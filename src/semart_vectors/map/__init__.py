@@ -73,7 +73,7 @@ def draw_map(
     Raises:
         ConfigurationError: a folder, the column or all of the images are not there, the name ends
             otherwise, or a sheet is to be coloured.
-        CheckpointDiskError: the disk refused to write.
+        DiskError: the disk refused to write.
     """
     images_dir, output = Path(images_dir), Path(output)
     kind = output.suffix.lower()

@@ -35,7 +35,7 @@ def export_vectors(paintings: str | PathLike[str], output: str | PathLike[str]) 
 
     Raises:
         MetadataError: the merged file cannot be used, or the output's name or folder.
-        CheckpointDiskError: the disk refused to write.
+        DiskError: the disk refused to write.
     """
     output = Path(output)
     if output.suffix != ".npy":

@@ -71,7 +71,7 @@ def merge_vectors(
         MetadataError: the table, or the place of the output, cannot be used, or no name matches.
         ConfigurationError: the checkpoint holds no vectors yet.
         CheckpointError: it is damaged, holds those of two models, or changed while it was read.
-        CheckpointDiskError: the disk refused to read or write; an earlier output is as it was.
+        DiskError: the disk refused to read or write; an earlier output is as it was.
     """
     output, folder = Path(output), Path(checkpoint, "vectors")
     tab = check_target(output)

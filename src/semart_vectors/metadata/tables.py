@@ -59,7 +59,7 @@ def write_metadata(table: pd.DataFrame, path: str | PathLike[str]) -> None:
 
     Raises:
         MetadataError: the table cannot be kept in this form, or the folder is not there.
-        CheckpointDiskError: the disk refused to write.
+        DiskError: the disk refused to write.
     """
     path = Path(path)
     tab = check_target(path)

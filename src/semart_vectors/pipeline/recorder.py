@@ -9,7 +9,7 @@ from time import time
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from semart_vectors.checkpoint.store import Checkpoint, Done, Failed
-from semart_vectors.errors import CheckpointError
+from semart_vectors.errors import CheckpointError, DiskError
 from semart_vectors.streams.threads import finished, in_thread
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Recorder:
         self._paced: Paced
         self._entries: list[Done | Failed] = []
         self._vectors: dict[bytes, Vector] = {}
-        self._saving: asyncio.Future[CheckpointError | None] | None = None
+        self._saving: asyncio.Future[CheckpointError | DiskError | None] | None = None
         self._being_saved: list[Done | Failed] = []
         self._most_unsaved = _FEW_UNSAVED
         self.in_trouble = False
@@ -111,6 +111,7 @@ class Recorder:
 
         Raises:
             CheckpointError: those before could not be.
+            DiskError: likewise.
         """
         if self._saving is not None and (self._saving.done() or self.is_full):
             await self._saved()
@@ -124,14 +125,14 @@ class Recorder:
         """Make everything durable.
 
         Raises:
-            CheckpointError: it was not at the first attempt; whether at the second, when there may be room
+            DiskError: it was not at the first attempt; whether at the second, when there may be room
                 again, the counts tell.
         """
         try:
             await self._saved()
             self._save(self._paced.calls_free_in_s())
             await self._saved()
-        except CheckpointError:  # what is paid for is tried once more
+        except (CheckpointError, DiskError):  # what is paid for is tried once more
             self._save(self._paced.calls_free_in_s())
             await self._saved()
             raise
@@ -141,7 +142,7 @@ class Recorder:
         loop = asyncio.get_running_loop()
         self._saving = loop.run_in_executor(self._thread, self._record, self._being_saved, free_in_s)
 
-    def _record(self, entries: list[Done | Failed], free_in_s: float) -> CheckpointError | None:
+    def _record(self, entries: list[Done | Failed], free_in_s: float) -> CheckpointError | DiskError | None:
         """Make outcomes durable, and say why there should be no more, if so."""
         # For those that wait while these are written, and for what is answered or under way at a full disk.
         self._checkpoint.keep_room_for(2 * (self._most_unsaved + self._paced.max_in_flight))
@@ -149,11 +150,13 @@ class Recorder:
             # Images with the same content come all at once, however many.
             for start in range(0, max(1, len(entries)), _MOST_UNSAVED):
                 self._checkpoint.record(entries[start : start + _MOST_UNSAVED])
-        except CheckpointError:
+        except (CheckpointError, DiskError):
             self._checkpoint.on_trouble()
             raise
         if free_in_s > 0:
-            with suppress(CheckpointError):  # only a note: whoever lacks it is refused a call at worst
+            with suppress(
+                CheckpointError, DiskError
+            ):  # only a note: whoever lacks it is refused a call at worst
                 self._checkpoint.note_calls_free_at(time() + free_in_s)
         return self._checkpoint.trouble
 

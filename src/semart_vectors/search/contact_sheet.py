@@ -88,7 +88,7 @@ def contact_sheet(
         explanation: The line below it.
 
     Raises:
-        CheckpointDiskError: the disk refused to write.
+        DiskError: the disk refused to write.
     """
     columns = min(max((len(row.neighbours) for row in rows), default=0), _PLACES)
     width = max(2 * _MARGIN + _QUERY + columns * (_GAP + _CELL) + _GAP, _LEAST_WIDTH)

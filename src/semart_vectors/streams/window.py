@@ -26,7 +26,7 @@ class StoppedError(Exception):
     """Ends a worker whose stream stops before its next attempt; never seen outside."""
 
 
-class Worker:
+class StopToken:
     """What a worker tells its stream: that it only waits, or is in a call that may be paid for."""
 
     __slots__ = ("_paying", "_stopping", "_task")
@@ -36,8 +36,8 @@ class Worker:
         self._paying = False
         self._stopping = False
 
-    def paying(self) -> Self:
-        """Mark, by ``with worker.paying()``, what a stopping stream lets finish; else a worker only waits."""
+    def shielded(self) -> Self:
+        """Mark, by ``with token.shielded()``, what a stopping stream lets finish; all else is a wait."""
         return self
 
     def __enter__(self) -> None:
@@ -46,7 +46,7 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self._paying = False
 
-    def go_on(self) -> None:
+    def raise_if_stopped(self) -> None:
         """Start anew, unless the stream stops.
 
         Raises:
@@ -83,13 +83,13 @@ class OutcomeStream(Generic[OutcomeT]):
     def __init__(
         self,
         items: Iterable[ItemT] | AsyncIterable[ItemT],
-        work: Callable[[ItemT, Worker], Awaitable[OutcomeT]],
+        work: Callable[[ItemT, StopToken], Awaitable[OutcomeT]],
         *,
         width: int,
     ) -> None:
         self._source = _Source(items)
-        self._work: Callable[[Any, Worker], Awaitable[OutcomeT]] = work
-        self._workers = [Worker() for _ in range(width)]
+        self._work: Callable[[Any, StopToken], Awaitable[OutcomeT]] = work
+        self._workers = [StopToken() for _ in range(width)]
         self._running: int | None = None
         self._outcomes: deque[OutcomeT] = deque()
         self._room = asyncio.Event()
@@ -135,7 +135,7 @@ class OutcomeStream(Generic[OutcomeT]):
         self._room.set()
         return outcome
 
-    async def some(self) -> list[OutcomeT]:
+    async def next_batch(self) -> list[OutcomeT]:
         """Return all outcomes that are there, and wait while there are none; an empty list is the end.
 
         Raises what the iteration would.
@@ -180,11 +180,11 @@ class OutcomeStream(Generic[OutcomeT]):
         for worker in self._workers:
             worker.cancel()
 
-    async def _run(self, worker: Worker) -> None:
+    async def _run(self, worker: StopToken) -> None:
         source = self._source
         try:
             while True:
-                worker.go_on()
+                worker.raise_if_stopped()
                 while len(self._outcomes) >= len(self._workers):
                     self._room.clear()
                     await self._room.wait()
