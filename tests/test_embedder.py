@@ -575,7 +575,7 @@ async def test_closing_during_an_outage_ends_the_wait_for_it(
     async with asyncio.TaskGroup() as group:
         async with _open(service) as embedder:
             waiting = group.create_task(_embed_one(embedder))
-            while not embedder._breaker.is_open:  # noqa: ASYNC110 - a few calls
+            while not embedder._calls._breaker.is_open:  # noqa: ASYNC110 - a few calls
                 await asyncio.sleep(0.001)
         assert "is closed" in await waiting
 

@@ -1,4 +1,4 @@
-"""A service with a rate limit on the virtual clock, and a client of many tasks that pass one gate.
+"""A service with a rate limit on the virtual clock, and a client of many tasks that share one limiter.
 
 What is real about it: timers are late, calls are not equally long on their way, and those that open a
 connection arrive later. The limits are the emulator's own.
@@ -16,7 +16,7 @@ from semart_vectors.emulator.rate_limit import LIMITS
 from virtual_clock import run_virtual
 
 if TYPE_CHECKING:
-    from semart_vectors.calls.limiter import Gate
+    from semart_vectors.calls.limiter import SteadyLimiter
     from semart_vectors.emulator.rate_limit import LimitKind, RateLimit
 
 LATENCY_S = 0.4
@@ -32,7 +32,7 @@ class Ledger:
     accepted: list[float] = field(default_factory=list)
     refused: list[float] = field(default_factory=list)
     rates: list[tuple[float, float]] = field(default_factory=list)
-    """The gate's rate after each answer."""
+    """The limiter's rate after each answer."""
 
     def share(self, limit: float, start_s: float, end_s: float) -> float:
         """Return how much of a limit was used in a time."""
@@ -44,7 +44,7 @@ class Ledger:
 
 
 def drive(
-    gate: Gate,
+    limiter: SteadyLimiter,
     kind: LimitKind,
     limits: dict[float, float],
     seconds: float,
@@ -53,7 +53,7 @@ def drive(
     retry_after: bool = True,
     jitter_s: float = JITTER_S,
 ) -> Ledger:
-    """Send as many calls as the gate lets through; `limits` are calls a second, by the time they begin."""
+    """Send as many calls as the limiter lets through; `limits` are calls a second, by the time they begin."""
     chance = random.Random(f"{kind} {limits}")  # noqa: S311 - chance that can be repeated, no secret
     ledger = Ledger()
 
@@ -66,10 +66,14 @@ def drive(
         }
         idle_connections = 0
 
+        def backoff_s(in_a_row: int) -> float:
+            return chance.uniform(0, 2.0 ** min(in_a_row - 1, 4))
+
         async def work() -> None:
             nonlocal idle_connections
             while True:
-                passed_at = await gate.pass_through()
+                await limiter.acquire()
+                passed_at = loop.time()
                 way_s = chance.expovariate(1 / jitter_s)
                 if idle_connections:
                     idle_connections -= 1
@@ -83,12 +87,11 @@ def drive(
                 await asyncio.sleep(LATENCY_S)
                 idle_connections += 1
                 if not wait_s:
-                    gate.succeeded()
+                    limiter.accepted()
                 else:
-                    asked_s = float(math.ceil(wait_s)) if retry_after else 0.0
-                    in_a_row = gate.throttled(passed_at, asked_s)
-                    gate.pause(asked_s or chance.uniform(0, 2.0 ** min(in_a_row - 1, 4)))
-                ledger.rates.append((loop.time(), gate.requests_per_second or math.inf))
+                    asked_s = float(math.ceil(wait_s)) if retry_after else None
+                    limiter.refused(passed_at, retry_after_s=asked_s, backoff_s=backoff_s)
+                ledger.rates.append((loop.time(), limiter.max_rate / limiter.time_period))
 
         try:
             async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:

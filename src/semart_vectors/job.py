@@ -33,7 +33,9 @@ from semart_vectors.records import Embedding, EmbeddingFailure, JobReport, Outco
 from semart_vectors.service.azure import MODEL_VERSION
 from semart_vectors.streams.reading import Reader
 from semart_vectors.streams.threads import in_thread
-from semart_vectors.streams.window import Chunked, OutcomeStream, StopToken
+from semart_vectors.streams.source import Chunked
+from semart_vectors.streams.stop_token import StopToken
+from semart_vectors.streams.window import OutcomeStream
 
 if TYPE_CHECKING:
     import os

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from semart_vectors.calls.adaptive import AdaptiveRate
-from semart_vectors.calls.limiter import Gate
+from semart_vectors.calls.limiter import AdaptiveLimiter
 from semart_vectors.emulator.rate_limit import LIMITS
 from virtual_clock import run_virtual
 from virtual_service import drive
@@ -24,7 +24,7 @@ KINDS = list(LIMITS)
 @pytest.mark.parametrize("limit", [10, 30, 200])
 def test_a_limit_is_found_from_cold_and_kept(limit: int, kind: LimitKind) -> None:
     """Most of it is used after twenty seconds, and few calls are refused."""
-    ledger = drive(Gate("auto"), kind, {0: limit}, 60, tasks=limit // 2 + 20)
+    ledger = drive(AdaptiveLimiter(), kind, {0: limit}, 60, tasks=limit // 2 + 20)
     assert ledger.share(limit, 20, 60) > 0.88
     assert ledger.refusals(20) <= 0.015 * 40 * limit
     assert ledger.refusals(0, 20) <= 0.4 * limit + 20
@@ -33,7 +33,7 @@ def test_a_limit_is_found_from_cold_and_kept(limit: int, kind: LimitKind) -> Non
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_limit_that_drops_is_followed_within_seconds(kind: LimitKind) -> None:
     """From 30 a second to 10: six seconds later nearly nothing is refused any more."""
-    ledger = drive(Gate("auto"), kind, {0: 30, 30: 10}, 60, tasks=40)
+    ledger = drive(AdaptiveLimiter(), kind, {0: 30, 30: 10}, 60, tasks=40)
     assert ledger.share(10, 36, 60) > 0.8
     assert ledger.refusals(36) <= 8
 
@@ -42,7 +42,7 @@ def test_a_limit_that_drops_is_followed_within_seconds(kind: LimitKind) -> None:
 @pytest.mark.parametrize(("before", "after"), [(10, 30), (15, 120)])
 def test_a_limit_that_rises_is_found_in_a_minute_or_so(before: int, after: int, kind: LimitKind) -> None:
     """The longer a rate is not refused, the faster it grows."""
-    ledger = drive(Gate("auto"), kind, {0: before, 20: after}, 115, tasks=after // 2 + 20)
+    ledger = drive(AdaptiveLimiter(), kind, {0: before, 20: after}, 115, tasks=after // 2 + 20)
     assert ledger.share(after, 95, 115) > 0.75
     assert len(ledger.refused) <= 0.02 * len(ledger.accepted) + 30
 
@@ -50,7 +50,7 @@ def test_a_limit_that_rises_is_found_in_a_minute_or_so(before: int, after: int, 
 @pytest.mark.parametrize("kind", KINDS)
 def test_twenty_a_minute_are_found_too(kind: LimitKind) -> None:
     """A refusal that asks to wait for a minute tells that the limit counts by the minute."""
-    ledger = drive(Gate("auto"), kind, {0: 20 / 60}, 900, tasks=16)
+    ledger = drive(AdaptiveLimiter(), kind, {0: 20 / 60}, 900, tasks=16)
     assert ledger.share(20 / 60, 60, 900) > 0.8
     assert ledger.refusals(90) <= 6
 
@@ -58,14 +58,14 @@ def test_twenty_a_minute_are_found_too(kind: LimitKind) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_does_without_a_time_to_wait(kind: LimitKind) -> None:
     """A bare 429 is enough."""
-    ledger = drive(Gate("auto"), kind, {0: 30}, 60, tasks=40, retry_after=False)
+    ledger = drive(AdaptiveLimiter(), kind, {0: 30}, 60, tasks=40, retry_after=False)
     assert ledger.share(30, 20, 60) > 0.85
     assert ledger.refusals(20) <= 30
 
 
 def test_the_ceiling_is_never_passed() -> None:
     """However much the service would take."""
-    ledger = drive(Gate("auto", ceiling=20), "sliding", {0: 300}, 30, tasks=40)
+    ledger = drive(AdaptiveLimiter(20), "sliding", {0: 300}, 30, tasks=40)
     assert max(rate for _, rate in ledger.rates) == 20
     assert ledger.share(20, 15, 30) > 0.98
     assert ledger.refused == []
@@ -73,7 +73,7 @@ def test_the_ceiling_is_never_passed() -> None:
 
 def test_a_rate_that_nobody_uses_up_does_not_grow() -> None:
     """Four tasks make ten calls a second; that no more are refused tells nothing."""
-    ledger = drive(Gate("auto"), "sliding", {0: 300}, 60, tasks=4)
+    ledger = drive(AdaptiveLimiter(), "sliding", {0: 300}, 60, tasks=4)
     assert max(rate for _, rate in ledger.rates) < 12
     assert ledger.refused == []
 
@@ -141,22 +141,21 @@ def test_the_rate_flattens_at_the_limit_and_leaves_it_ever_faster() -> None:
     assert growth[-1] > growth[slowest + 200] > growth[slowest]
 
 
-def test_a_gate_tells_the_rate_it_has_found() -> None:
-    """The property is the estimate of the moment."""
+def test_the_limiter_tells_the_rate_it_has_found() -> None:
+    """Its attributes are the estimate of the moment."""
 
-    async def story() -> tuple[float | None, float | None]:
-        gate = Gate("auto")
-        first = gate.requests_per_second
+    async def story() -> tuple[float, float]:
+        limiter = AdaptiveLimiter()
+        first = limiter.max_rate / limiter.time_period
         async with asyncio.TaskGroup() as group:
             for _ in range(20):
-                group.create_task(answered(gate))
-        return first, gate.requests_per_second
+                group.create_task(answered(limiter))
+        return first, limiter.max_rate / limiter.time_period
 
-    async def answered(gate: Gate) -> None:
-        await gate.pass_through()
-        gate.succeeded()
+    async def answered(limiter: AdaptiveLimiter) -> None:
+        await limiter.acquire()
+        limiter.accepted()
 
     first, last = run_virtual(story())
     assert first == 5
-    assert last is not None
     assert 8 < last < 15

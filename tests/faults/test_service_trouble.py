@@ -16,7 +16,7 @@ from fake_service import Call, FakeService, Reply, error_reply, good_reply, vect
 from helpers import QUICK, jpeg, make_images
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, RetryPolicy
 from semart_vectors.calls import breaker as _breaker, health as _health
-from semart_vectors.calls.limiter import Gate
+from semart_vectors.calls.limiter import SteadyLimiter
 from semart_vectors.checkpoint.store import read_status
 from semart_vectors.emulator.rate_limit import LIMITS, LimitKind
 from virtual_clock import run_virtual
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scorecard import Extent
+    from semart_vectors.service.messages import TransientError
 
     Score = Callable[[str], None]
 
@@ -40,7 +41,7 @@ def test_a_limit_is_used_up_and_not_exceeded_for_an_hour(extent: Extent, score: 
     seconds = extent.pick(quick=300, all=3600)
     shares, slowest = [], 0.0
     for kind in KINDS:
-        ledger = drive(Gate(LIMIT), kind, {0: LIMIT}, seconds, tasks=16)
+        ledger = drive(SteadyLimiter(LIMIT), kind, {0: LIMIT}, seconds, tasks=16)
         calls = len(ledger.accepted) + len(ledger.refused)
         shares.append(len(ledger.refused) / calls)
         slowest = max(slowest, seconds * LIMIT / len(ledger.accepted))
@@ -175,13 +176,13 @@ def test_an_outage_of_ten_minutes_loses_nothing(
 def outlast(way: str, in_flight: int, extent: Extent, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     """Embed images through an outage; return how many calls probed, and how many images were lost."""
     opened: list[float] = []
-    open_breaker = _breaker.Breaker.open
+    open_breaker = _breaker.CircuitBreaker.open
 
-    def noted(breaker: _breaker.Breaker, reason: str) -> None:
+    def noted(breaker: _breaker.CircuitBreaker, failure: TransientError) -> None:
         opened.append(asyncio.get_running_loop().time())
-        open_breaker(breaker, reason)
+        open_breaker(breaker, failure)
 
-    monkeypatch.setattr(_breaker.Breaker, "open", noted)
+    monkeypatch.setattr(_breaker.CircuitBreaker, "open", noted)
     service = Outage(way)
     rate = 2 if in_flight == 1 else 4
     count = extent.pick(quick=100 * rate, all=2_000)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import assume, example, given, settings, strategies as st
 
 from semart_vectors.errors import (
+    ApiError,
     AuthenticationError,
     EndpointError,
     InvalidInputError,
@@ -21,15 +22,13 @@ from semart_vectors.errors import (
 )
 from semart_vectors.service.azure import (
     MODEL_VERSION,
-    ServiceAnswer,
-    ServiceRequest,
-    TransientError,
     image_request,
     image_url_request,
     read_vector,
     request_url,
     text_request,
 )
+from semart_vectors.service.messages import ServiceAnswer, ServiceRequest, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -131,7 +130,7 @@ def test_what_may_pass_is_tried_again(status: int, body: bytes) -> None:
     """Whatever the body looks like; only a 429 counts as "too fast"."""
     with pytest.raises(TransientError) as caught:
         read(body, status)
-    assert (caught.value.throttled, caught.value.retry_after_s) == (False, None)
+    assert (caught.value.is_throttled, caught.value.retry_after_s) == (False, None)
 
 
 @pytest.mark.parametrize("status", [501, 505, 507, 509, 520, 522, 525, 530, 599])
@@ -168,7 +167,7 @@ def test_too_fast_says_for_how_long() -> None:
     for headers, seconds in (({}, 40.0), ({"retry-after": "7"}, 7.0)):
         with pytest.raises(TransientError) as caught:
             read(body, 429, headers)
-        assert (caught.value.throttled, caught.value.retry_after_s) == (True, seconds)
+        assert (caught.value.is_throttled, caught.value.retry_after_s) == (True, seconds)
 
 
 @pytest.mark.parametrize("code", ["Gone", "x-ms-error-code"])
@@ -183,6 +182,25 @@ def test_an_error_names_the_services_words_and_the_request() -> None:
     """What support asks for stands in the message."""
     with pytest.raises(InvalidInputError, match=r"Image format is not valid\..*apim-request-id 12-34"):
         read(envelope("InvalidRequest", "Image format\n is not valid."), 400, {"apim-request-id": "12-34"})
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 302, 405])
+def test_an_error_carries_what_a_program_needs(status: int) -> None:
+    """Status, the service's own code, and the request's id; None for what the answer does not say."""
+    with pytest.raises(ApiError) as caught:
+        read(envelope("Code7", "words"), status, {"apim-request-id": "12-34"})
+    error = caught.value
+    assert (error.status_code, error.code, error.request_id) == (status, "Code7", "12-34")
+    with pytest.raises(ApiError) as caught:
+        read(b"", status)
+    assert (caught.value.status_code, caught.value.code, caught.value.request_id) == (status, None, None)
+
+
+def test_a_failure_that_may_pass_carries_the_same() -> None:
+    """For the error that it may end in."""
+    with pytest.raises(TransientError) as caught:
+        read(envelope("Code7", "words"), 500, {"apim-request-id": "12-34"})
+    assert caught.value.attributes == {"status_code": 500, "code": "Code7", "request_id": "12-34"}
 
 
 @pytest.mark.parametrize(
@@ -272,22 +290,33 @@ def test_real_vectors_survive_bit_for_bit() -> None:
         assert vector.tobytes() == np.array(numbers, np.float32).tobytes()
 
 
-def meaning_of(body: bytes, status: int) -> object:
-    """Return the vector, or None where the answer raises one of the three meanings."""
+def meaning_of(body: bytes, status: int) -> type[object]:
+    """Return the type of the vector, or of the error that the answer raises."""
     try:
         vector = read(body, status)
-    except MEANINGS:
-        return None
+    except MEANINGS as error:
+        return type(error)
     assert vector.shape == (1024,)
     assert vector.dtype == np.float32
     assert np.isfinite(vector).all()
-    return vector
+    return type(vector)
+
+
+def meaning_of_status(status: int) -> type[Exception]:
+    """Return the error of an answer without a vector whose body says nothing."""
+    if status < 300 or status in (408, 429) or status >= 500:
+        return TransientError
+    if status in (401, 403):
+        return AuthenticationError
+    if status < 400 or status in (402, 404, 405, 407, 410, 421):
+        return EndpointError
+    return InvalidInputError
 
 
 @given(body=st.binary(max_size=200), status=st.integers(100, 599))
-def test_any_bytes_mean_something(body: bytes, status: int) -> None:
-    """Noise is never a vector, and never a crash."""
-    assert meaning_of(body, status) is None
+def test_any_bytes_mean_what_their_status_says(body: bytes, status: int) -> None:
+    """Noise is never a vector, never a crash, and never another error."""
+    assert meaning_of(body, status) is meaning_of_status(status)
 
 
 JSON = st.recursive(
@@ -299,9 +328,12 @@ NAMES = st.sampled_from(["error", "code", "message", "innererror", "statusCode",
 
 
 @given(content=st.dictionaries(NAMES, JSON | st.dictionaries(NAMES, JSON)), status=st.integers(100, 599))
-def test_any_json_means_something(content: object, status: int) -> None:
-    """Whatever stands under the names that are looked at."""
-    assert meaning_of(json.dumps(content).encode(), status) is None
+def test_any_json_means_what_its_status_says(content: object, status: int) -> None:
+    """Whatever stands under the names that are looked at, unless it is one of the words that count."""
+    body = json.dumps(content).encode()
+    assume(b"gone" not in body.lower())
+    assume(b"quota" not in body.lower())
+    assert meaning_of(body, status) is meaning_of_status(status)
 
 
 @given(
@@ -312,5 +344,8 @@ def test_only_a_whole_answer_is_accepted(odd: object, place: int, length: int, m
     vector = [*NUMBERS, 0.5][:length]
     vector[min(place, length - 1)] = odd
     is_number = isinstance(odd, int | float) and not isinstance(odd, bool) and abs(odd) < 3.4e38
-    accepted = meaning_of(answer(vector, modelVersion=model), 200) is not None
-    assert accepted == (is_number and length == 1024 and model == MODEL_VERSION)
+    is_vector = is_number and length == 1024
+    expected: type[object] = np.ndarray if is_vector else TransientError
+    if is_vector and model != MODEL_VERSION:
+        expected = ModelMismatchError if isinstance(model, str) else TransientError
+    assert meaning_of(answer(vector, modelVersion=model), 200) is expected

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import deque
-from contextlib import suppress
 
 _FIRST_RATE = 5.0
 """Calls a second to begin with: half of the least that a paid tier allows."""
@@ -91,8 +91,7 @@ class AdaptiveRate:
 
         What had been sent when the last refusal came belongs to that one.
         """
-        with suppress(ValueError):
-            self._passed.remove(passed_at)
+        self._forget(passed_at)
         if passed_at <= self._stopped_at or self._resumed_at is None or self._began_at is None:
             return
         steady_s = passed_at - self._resumed_at
@@ -112,3 +111,9 @@ class AdaptiveRate:
         self._cut = 1 - self.rate / self._limit
         self._back_s = _BACK_WINDOWS * self._window_s * (1 - doubt)
         self._grown_s = self._on_top_s = 0.0
+
+    def _forget(self, passed_at: float) -> None:
+        """Take the refused call out of those that were sent: the last one no later than that."""
+        place = bisect_right(self._passed, passed_at) - 1
+        if place >= 0:
+            del self._passed[place]

@@ -1,153 +1,295 @@
-"""One gate for every attempt of an embedder: its rate, and the pause that a 429 asks of all."""
+"""Rate limits for the calls of an embedder, and of everybody else who uses the same resource."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
-from collections import deque
-from contextlib import suppress
-from typing import Literal
+from typing import TYPE_CHECKING, Protocol
+
+from aiolimiter import AsyncLimiter
 
 from semart_vectors.calls.adaptive import AdaptiveRate
 from semart_vectors.calls.pace import Pace
 from semart_vectors.errors import ConfigurationError
+from semart_vectors.streams.waiters import Waiters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _logger = logging.getLogger("semart_vectors")
 
 _LOG_EVERY_S = 30.0
 
 
-# Not aiolimiter: its bucket either holds a burst on top of the rate, 54 calls in the first second of 30, or,
-# with room for one call, loses a quarter of a fast rate to late timers; a size between serves few rates.
-class Gate:
-    """Lets attempts through one by one in the order they came, at a steady rate, and none during a pause.
+class SteadyLimiter(AsyncLimiter):
+    """An `aiolimiter.AsyncLimiter` that no window of the service ever finds too fast.
 
-    Who must wait stands in one queue, and one timer lets the first through: a waiter that is cancelled takes
-    no slot, and who finds a slot free does not wait at all.
+    ::
+
+        limiter = SteadyLimiter(10)  # 10 calls a second
+        async with AsyncVisionEmbedder(endpoint, key, limiter=limiter) as embedder:
+            async with limiter:  # one of the ten, for a call of your own to the same resource
+                ...
+
+    A plain ``AsyncLimiter(30, 1)`` lets a bucket's burst through on top of the rate: 54 calls in its first
+    second, and the service refuses what is over 30. This one lets calls through one by one, in the order they
+    came, a step of ``time_period / max_rate`` and 0.9 % apart; what was late is made up for as far as no
+    window of `time_period` sees more than `max_rate`, whether the service counts in fixed windows, in sliding
+    ones or with a bucket. It uses 99 % of the limit where timers are late by a millisecond or two.
+
+    Share one among all who use a resource: embedders of two models, and your own code. `pause` stops them
+    all, as a 429 to any of the embedders does. It belongs to one event loop at a time.
     """
 
-    def __init__(
-        self, requests_per_second: float | Literal["auto"] | None, *, ceiling: float | None = None
-    ) -> None:
-        """Take a limit in requests a second, or "auto" to find it, below `ceiling`, or None for no pacing."""
-        adaptive = requests_per_second == "auto"
-        for name, rate in (
-            ("requests_per_second", None if adaptive else requests_per_second),
-            ("max_requests_per_second", ceiling),
-        ):
-            if rate is not None and not (isinstance(rate, int | float) and 0 < rate < math.inf):
-                raise ConfigurationError(f"{name} must be above 0, not {rate!r}")
-        if ceiling is not None and not adaptive:
-            raise ConfigurationError('max_requests_per_second goes with requests_per_second="auto" alone')
-        self._adaptive = AdaptiveRate(ceiling) if adaptive else None
-        self._limit = None if isinstance(requests_per_second, str) else requests_per_second
-        self._pace = Pace(self.requests_per_second)
-        self._waiting = deque[asyncio.Future[float]]()
+    def __init__(self, max_rate: float, time_period: float = 1.0) -> None:
+        """Set a limit, as the service states it.
+
+        Args:
+            max_rate: Calls in each `time_period`; ``math.inf`` sets no limit, but for pauses.
+            time_period: Seconds. The free tier's 20 a minute are ``SteadyLimiter(20, 60)``.
+
+        Raises:
+            ConfigurationError: one of them is not a number above 0, or the time is infinite.
+        """
+        for name, value in (("max_rate", max_rate), ("time_period", time_period)):
+            if not (isinstance(value, int | float) and value > 0):  # type: ignore[redundant-expr] # from users
+                raise ConfigurationError(f"{name} must be a number above 0, not {value!r}")
+        if not time_period < math.inf:
+            raise ConfigurationError("time_period must be a finite number of seconds")
+        super().__init__(max_rate, time_period)
+        self._pace = Pace(max_rate, time_period)
+        self._line = Waiters[float]()
         self._timer: asyncio.TimerHandle | None = None
-        self._paused_at = self._silent_until = -math.inf
-        self._throttled_in_a_row = 0
+        self._user: asyncio.AbstractEventLoop | None = None
+        self._paused_at = self._next_log_at = -math.inf
+        self._refused_in_a_row = 0
 
-    @property
-    def requests_per_second(self) -> float | None:
-        """The limit kept to: as given, or as it is known at present."""
-        return self._limit if self._adaptive is None else self._adaptive.rate
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__}(max_rate={self.max_rate:g}, time_period={self.time_period:g}), "
+            f"{len(self._line)} waiting>"
+        )
 
-    async def pass_through(self) -> float:
-        """Wait until the next attempt may be sent, and return the loop's time at which it is."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        if not self._waiting and self._pace.due <= now:
-            self._take(now)
-            return now
-        turn: asyncio.Future[float] = loop.create_future()
-        self._waiting.append(turn)
-        if self._timer is None:
-            self._timer = loop.call_at(self._pace.due, self._let_through, loop)
-        try:
-            return await turn
-        except asyncio.CancelledError:
-            if turn.cancelled():
-                with suppress(ValueError):
-                    self._waiting.remove(turn)
-            elif turn.result() > self._paused_at:  # let through, and cancelled before it went
-                self._next_waiter(turn.result())
-            raise
+    def has_capacity(self, amount: float = 1) -> bool:
+        """Say whether `acquire` would return at once."""
+        loop = self._running_loop()
+        return math.ceil(amount) <= 1 and not self._line and self._pace.due <= loop.time()
+
+    async def acquire(self, amount: float = 1) -> None:
+        """Wait until the next call may be sent, behind all who came before; for `amount` of them in turn.
+
+        Raises:
+            ValueError: the amount is below 0 or above `max_rate`.
+        """
+        if not 0 <= amount <= max(1, self.max_rate):
+            raise ValueError(f"the amount must be a number from 0 to {self.max_rate:g}, not {amount!r}")
+        for _ in range(math.ceil(amount)):
+            loop = self._running_loop()
+            now = loop.time()
+            if not self._line and self._pace.due <= now:
+                self._take(now)
+                continue
+            if self._timer is None:
+                self._timer = loop.call_at(self._pace.due, self._let_through, loop)
+            await self._line.wait(self._hand_on)
+
+    def seconds_until_free(self, *, unseen_s: float = 0.0) -> float:
+        """Return the seconds until a call may be sent, if nobody waits; 0.0 if at once.
+
+        What a program notes when it ends, so that the next one, by `hold`, keeps to the same rate.
+
+        Args:
+            unseen_s: Say so for the case that calls are sent for so long still, after which the program is
+                killed.
+        """
+        free_s = max(0.0, self._pace.due - self._running_loop().time())
+        return max(free_s, unseen_s) + self._pace.step_s if unseen_s else free_s
+
+    def hold(self, seconds: float) -> None:
+        """Let nothing through for `seconds`; a shorter time never ends a longer one."""
+        self._pace.hold_until(self._running_loop().time() + seconds)
+
+    def pause(self, seconds: float) -> None:
+        """Let nothing through for `seconds`, because the service asks for it."""
+        self._paused_at = self._running_loop().time()
+        is_longer = self._paused_at + seconds > self._pace.due
+        self.hold(seconds)
+        if is_longer and self._paused_at >= self._next_log_at:
+            self._next_log_at = self._paused_at + _LOG_EVERY_S
+            _logger.warning("the service asks for fewer calls: none for %.1f s; %s", seconds, self._advice())
+
+    def refused(
+        self, sent_at: float, *, retry_after_s: float | None, backoff_s: Callable[[int], float]
+    ) -> None:
+        """Pause everybody, because a call was answered 429.
+
+        Args:
+            sent_at: When it had been let through, on the event loop's clock. What was sent before the last
+                pause began tells nothing new.
+            retry_after_s: How long the answer asks to wait, in seconds, if it says so.
+            backoff_s: Returns how long to pause else, in seconds, for the number of such pauses in a row.
+        """
+        if sent_at > self._paused_at:
+            self._refused_in_a_row += 1
+            self._slow_down()
+        self.pause(retry_after_s or backoff_s(max(self._refused_in_a_row, 1)))
+
+    def accepted(self) -> None:
+        """Count an answer that was not 429."""
+        self._refused_in_a_row = 0
+
+    def _slow_down(self) -> None:
+        self._pace.spare_more()
+
+    def _advice(self) -> str:
+        return "if it goes on asking, lower requests_per_second"
+
+    def _take(self, now: float) -> None:
+        self._pace.take(now)
 
     def _let_through(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let through whose turn it is, and come again when the next one's is."""
         self._timer = None
         now = loop.time()
-        while self._waiting and self._pace.due <= now:
-            if self._next_waiter(now):
+        while self._line and self._pace.due <= now:
+            if self._line.wake(now):
                 self._take(now)
-        if self._waiting:
+        if self._line:
             self._timer = loop.call_at(self._pace.due, self._let_through, loop)
 
-    def _next_waiter(self, now: float) -> bool:
-        """Wake the first who still waits; return whether anybody does."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(now)
-                return True
-        return False
+    def _hand_on(self, passed_at: float) -> None:
+        """Let another through in place of one that was cancelled before it went, unless a pause began."""
+        if passed_at > self._paused_at:
+            self._line.wake(passed_at)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop that runs; those who waited in one that has ended are not waited for any more."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._user:
+            if self._user is not None and self._user.is_running():
+                raise RuntimeError("a limiter belongs to one event loop, and this one is used in another")
+            self._user, self._timer, self._line = loop, None, Waiters()
+        return loop
+
+
+class AdaptiveLimiter(SteadyLimiter):
+    """A limiter that finds a limit nobody stated, from what the service accepts and refuses.
+
+    `max_rate` and `time_period` tell the rate at present.
+    """
+
+    def __init__(self, max_requests_per_second: float | None = None) -> None:
+        """Begin slowly.
+
+        Args:
+            max_requests_per_second: Never faster than this, whatever the service would take.
+
+        Raises:
+            ConfigurationError: it is not a number above 0.
+        """
+        self._rate = AdaptiveRate(max_requests_per_second)
+        super().__init__(self._rate.rate)
+
+    def refused(
+        self, sent_at: float, *, retry_after_s: float | None, backoff_s: Callable[[int], float]
+    ) -> None:
+        """Pause everybody, and go on at a lower rate; arguments as for `SteadyLimiter.refused`."""
+        self._rate.refused(sent_at, self._running_loop().time(), retry_after_s or 0.0)
+        self._keep_to_rate()
+        super().refused(sent_at, retry_after_s=retry_after_s, backoff_s=backoff_s)
+
+    def accepted(self) -> None:
+        """Count an answer that was not 429, and go faster if others wait."""
+        super().accepted()
+        if self._line:  # else it is not the limiter that holds calls back
+            self._rate.accepted()
+            self._keep_to_rate()
+
+    def _slow_down(self) -> None:
+        """Leave that to the rate."""
+
+    def _advice(self) -> str:
+        return f"then {self._rate.rate:.3g} a second"
 
     def _take(self, now: float) -> None:
-        self._pace.take(now)
-        if self._adaptive is not None:
-            self._adaptive.passed(now)
+        super()._take(now)
+        self._rate.passed(now)
 
-    def free_in_s(self, *, unseen_s: float = 0.0) -> float:
-        """Return the seconds until an attempt may be sent, if nobody waits: 0.0 if at once.
+    def _keep_to_rate(self) -> None:
+        self.time_period = (
+            1.0 if self._rate.rate >= 1 else 60.0
+        )  # the service states slow limits by the minute
+        self.max_rate = self._rate.rate * self.time_period
+        self._pace.keep_to(self.max_rate, self.time_period)
 
-        Args:
-            unseen_s: Say so for the case that attempts are sent for so long still, and the asker is killed.
-        """
-        free_s = max(0.0, self._pace.due - asyncio.get_running_loop().time())
-        return max(free_s, unseen_s) + self._pace.step_s if unseen_s else free_s
 
-    def hold(self, seconds: float) -> None:
-        """Let nothing through for `seconds`; a shorter time never ends a longer one."""
-        self._pace.hold_until(asyncio.get_running_loop().time() + seconds)
+class Limiter(Protocol):
+    """What calls need of a rate limit."""
+
+    async def acquire(self) -> None:
+        """Wait until the next call may be sent."""
+
+    def refused(
+        self, sent_at: float, *, retry_after_s: float | None, backoff_s: Callable[[int], float]
+    ) -> None:
+        """Pause, because a call was answered 429; as `SteadyLimiter.refused`."""
+
+    def accepted(self) -> None:
+        """Count an answer that was not 429."""
 
     def pause(self, seconds: float) -> None:
-        """Hold, because the service asks for it."""
-        self._paused_at = asyncio.get_running_loop().time()
-        is_longer = self._paused_at + seconds > self._pace.due
-        self.hold(seconds)
-        if is_longer and self._paused_at >= self._silent_until:
-            self._silent_until = self._paused_at + _LOG_EVERY_S
-            _logger.warning(
-                "the service says this is too fast: no call for %.1f s; %s",
-                seconds,
-                "if it goes on saying so, lower requests_per_second"
-                if self._adaptive is None
-                else f"then {self._adaptive.rate:.3g} a second",
+        """Let nothing through for a while."""
+
+
+class PausableLimiter:
+    """Any `aiolimiter.AsyncLimiter`, with the pauses of one embedder's calls, of which it knows nothing."""
+
+    def __init__(self, limiter: AsyncLimiter) -> None:
+        self._limiter = limiter
+        self._pauses = SteadyLimiter(math.inf)
+        self.refused = self._pauses.refused
+        self.accepted = self._pauses.accepted
+        self.pause = self._pauses.pause
+
+    async def acquire(self) -> None:
+        """Wait for the end of a pause, and for the limiter; again, if another pause began meanwhile."""
+        await self._pauses.acquire()
+        await self._limiter.acquire()
+        while not self._pauses.has_capacity():
+            await self._pauses.acquire()
+            await self._limiter.acquire()
+
+
+def limiter_for(
+    limiter: AsyncLimiter | None,
+    requests_per_second: float | str | None,
+    max_requests_per_second: float | None,
+) -> AsyncLimiter:
+    """Return the limiter that an embedder's options ask for.
+
+    Raises:
+        ConfigurationError: they contradict each other, or one is unusable.
+    """
+    is_auto = requests_per_second == "auto"
+    for name, rate in (
+        ("requests_per_second", None if is_auto else requests_per_second),
+        ("max_requests_per_second", max_requests_per_second),
+    ):
+        if rate is not None and not (isinstance(rate, int | float) and 0 < rate < math.inf):
+            raise ConfigurationError(f"{name} must be a number above 0, not {rate!r}")
+    if max_requests_per_second is not None and not (is_auto and limiter is None):
+        raise ConfigurationError('max_requests_per_second goes with requests_per_second="auto" alone')
+    if limiter is not None:
+        if not isinstance(limiter, AsyncLimiter):
+            raise ConfigurationError(
+                "limiter must be an aiolimiter.AsyncLimiter, such as SteadyLimiter, "
+                f"not {type(limiter).__name__}"
             )
-
-    def throttled(self, passed_at: float, asked_s: float = 0.0) -> int:
-        """Count an answer 429 to an attempt, and return how many pauses in a row it makes.
-
-        What had passed before the last pause began tells nothing new. Call it before `pause`.
-
-        Args:
-            passed_at: What `pass_through` returned to the attempt.
-            asked_s: The seconds that the answer asks to wait; 0.0 if it does not say.
-        """
-        now = asyncio.get_running_loop().time()
-        if self._adaptive is not None:
-            self._adaptive.refused(passed_at, now, asked_s)
-            self._pace.keep_to(self._adaptive.rate)
-        if passed_at > self._paused_at:
-            self._throttled_in_a_row += 1
-            if self._adaptive is None:
-                self._pace.spare_more()
-        return max(self._throttled_in_a_row, 1)
-
-    def succeeded(self) -> None:
-        """Count an answer that was not 429."""
-        self._throttled_in_a_row = 0
-        if self._adaptive is not None and self._waiting:  # else it is not the gate that holds calls back
-            self._adaptive.accepted()
-            self._pace.keep_to(self._adaptive.rate)
+        return limiter
+    if is_auto:
+        return AdaptiveLimiter(max_requests_per_second)
+    if requests_per_second is None:
+        return SteadyLimiter(math.inf)
+    rate = float(requests_per_second)
+    return SteadyLimiter(rate) if rate >= 1 else SteadyLimiter(60 * rate, 60)

@@ -45,24 +45,22 @@ class Pace:
     that limits which count in sliding windows, in fixed ones or with a bucket accept them all.
     """
 
-    def __init__(self, limit: float | None) -> None:
+    def __init__(self, max_rate: float, period_s: float = 1.0) -> None:
+        """Keep to `max_rate` calls in `period_s` seconds; an infinite rate has no steps."""
         self.due = -math.inf
         """The next call may be sent from this time on, in seconds on the clock of whoever asks."""
         self._slot = self._quick_slot = -math.inf
         self._sent = deque[float](maxlen=_REMEMBERED)
         self._spare = _SPARE
         self._soft_until = self._in_use_until = -math.inf
-        self.keep_to(limit)
+        self.keep_to(max_rate, period_s)
 
-    def keep_to(self, limit: float | None) -> None:
-        """Take another limit, in calls a second, from the next call on; None has no steps.
-
-        The service states limits as so many calls in a second or, below one a second, in a minute.
-        """
+    def keep_to(self, max_rate: float, period_s: float = 1.0) -> None:
+        """Take another limit from the next call on."""
         self._limit_step_s, self._window_calls = 0.0, 0
-        if limit is not None:
-            self._limit_step_s = 1 / limit
-            self._window_calls = max(1, min(_REMEMBERED, round(limit if limit >= 1 else 60 * limit)))
+        if max_rate < math.inf:
+            self._limit_step_s = period_s / max_rate
+            self._window_calls = max(1, min(_REMEMBERED, round(max_rate)))
 
     @property
     def step_s(self) -> float:

@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from time import time
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from semart_vectors.checkpoint.store import Checkpoint, Done, Failed
 from semart_vectors.errors import CheckpointError, DiskError
@@ -35,14 +35,13 @@ _LONGEST_PAUSE_S = 120.0
 class Paced(Protocol):
     """Who sends calls at a rate."""
 
-    max_in_flight: int
-    """How many calls may be under way at once."""
+    @property
+    def limiter(self) -> Any:
+        """The rate limit."""
 
-    def calls_free_in_s(self, *, unseen_s: float = 0.0) -> float:
-        """Return when the next call may be sent, should calls be sent unseen until then."""
-
-    def hold_calls(self, seconds: float) -> None:
-        """Send no call for so long."""
+    @property
+    def max_in_flight(self) -> int:
+        """How many calls may be under way at once."""
 
 
 class Recorder:
@@ -75,8 +74,8 @@ class Recorder:
         """Hold calls as the run before would have: its calls still count in the service's window."""
         self._paced = paced
         free_at = await self.ask(self._checkpoint.calls_free_at)
-        paced.hold_calls(max(0.0, min(free_at - time(), _LONGEST_PAUSE_S)))
-        trouble = await self.ask(self._record, [], paced.calls_free_in_s(unseen_s=SAVE_EVERY_S))
+        paced.limiter.hold(max(0.0, min(free_at - time(), _LONGEST_PAUSE_S)))
+        trouble = await self.ask(self._record, [], paced.limiter.seconds_until_free(unseen_s=SAVE_EVERY_S))
         if trouble is not None:
             raise trouble
 
@@ -117,7 +116,7 @@ class Recorder:
             await self._saved()
         if self.is_full:
             self._most_unsaved = min(2 * self._most_unsaved, _MOST_UNSAVED)
-        free_in_s = self._paced.calls_free_in_s(unseen_s=SAVE_EVERY_S)
+        free_in_s = self._paced.limiter.seconds_until_free(unseen_s=SAVE_EVERY_S)
         if self._saving is None and (self._entries or free_in_s > 2 * SAVE_EVERY_S):
             self._save(free_in_s)
 
@@ -130,10 +129,10 @@ class Recorder:
         """
         try:
             await self._saved()
-            self._save(self._paced.calls_free_in_s())
+            self._save(self._paced.limiter.seconds_until_free())
             await self._saved()
         except (CheckpointError, DiskError):  # what is paid for is tried once more
-            self._save(self._paced.calls_free_in_s())
+            self._save(self._paced.limiter.seconds_until_free())
             await self._saved()
             raise
 

@@ -7,11 +7,9 @@ ten. A disk so slow that reading outlasts the visit is asked by several threads 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -24,19 +22,7 @@ ResultT = TypeVar("ResultT")
 _VISIT_S = 0.004
 """How long a visit to a thread should take: far more than going there, far less than anybody would notice."""
 
-_MOST_A_VISIT = 32
-
-_PATIENCE_S = 0.006
-"""How long the loop stands still for visits, as long as they are over by then.
-
-To read a file that the machine has in memory takes ten microseconds. While the loop is at work too it takes
-ten times that, of both threads' time: at each system call they take the interpreter from each other."""
-
-_IMPATIENCE_S = 0.01
-"""For how long it stands still no more when one came late; four times as long after each further one, so
-that a slow disk costs the loop a hundredth of its time."""
-
-_MOST_IMPATIENT = 3
+_MAX_ITEMS_A_VISIT = 32
 
 
 class _Visit(Generic[ItemT, ResultT]):
@@ -53,26 +39,20 @@ class _Visit(Generic[ItemT, ResultT]):
 class Reader(Generic[ItemT, ResultT]):
     """Calls `read` for one item after the other in a few threads; each result goes to who asked for it."""
 
-    def __init__(self, read: Callable[[ItemT], ResultT], *, threads: int, busy_from: int = 1) -> None:
+    def __init__(self, read: Callable[[ItemT], ResultT], *, threads: int) -> None:
         """Set up; no thread runs before the first item.
 
         Args:
-            read: Reads an item.
+            read: Reads an item; it may block.
             threads: How many items may be read at the same time.
-            busy_from: So many who ask in one turn of the loop are a sign that it is busy.
         """
         self._read = read
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="semart-vectors-read")
-        self._most_at_a_time = threads
-        self._busy_from = busy_from
+        self._max_at_once = threads
         self._asked: deque[tuple[ItemT, asyncio.Future[ResultT]]] = deque()
         self._is_scheduled = False
         self._under_way: set[_Visit[ItemT, ResultT]] = set()
-        self._finished: SimpleQueue[_Visit[ItemT, ResultT]] = SimpleQueue()
-        self._read_s = _VISIT_S  # what reading an item took of late
-        self._late_in_a_row = 0
-        self._impatient_until = -math.inf
-        self._is_waiting = False
+        self._item_took_s = _VISIT_S  # of late
 
     async def read(self, item: ItemT) -> ResultT:
         """Return ``read(item)``, or raise what it raises."""
@@ -81,7 +61,7 @@ class Reader(Generic[ItemT, ResultT]):
         self._asked.append((item, answer))
         if not self._is_scheduled:  # for when the loop has heard all who ask in this turn
             self._is_scheduled = True
-            loop.call_soon(self._send)
+            loop.call_soon(self._send, loop)
         return await answer
 
     def close(self) -> None:
@@ -94,35 +74,16 @@ class Reader(Generic[ItemT, ResultT]):
             if not answer.done():
                 answer.set_exception(RuntimeError("closed while it was to be read"))
 
-    def _send(self) -> None:
+    def _send(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_scheduled = False
-        loop = asyncio.get_running_loop()
-        patient_until = loop.time() + _PATIENCE_S
-        size = max(1, min(_MOST_A_VISIT, int(_VISIT_S / self._read_s)))
-        # Quick visits go one by one: at the same time they too would take the interpreter from each other.
-        while self._asked and len(self._under_way) * size < self._most_at_a_time:
+        size = max(1, min(_MAX_ITEMS_A_VISIT, int(_VISIT_S / self._item_took_s)))
+        # Quick visits go one by one: at the same time they would take the interpreter from each other.
+        while self._asked and len(self._under_way) * size < self._max_at_once:
             asked = [self._asked.popleft() for _ in range(min(size, len(self._asked)))]
             if asked := [each for each in asked if not each[1].done()]:  # those that were not cancelled
                 visit = _Visit(asked)
                 self._under_way.add(visit)
                 self._threads.submit(self._visit, visit, loop)
-                if len(asked) >= self._busy_from:  # else the loop lets the thread read in peace
-                    self._be_patient(loop.time, patient_until)
-
-    def _be_patient(self, clock: Callable[[], float], until: float) -> None:
-        """Wait for a visit, unless those before came late."""
-        if clock() < self._impatient_until:
-            return
-        self._is_waiting = True
-        try:
-            self._take(self._finished.get(timeout=max(0.0, until - clock())))
-            self._late_in_a_row = 0
-        except Empty:
-            self._impatient_until = clock() + _IMPATIENCE_S * 4**self._late_in_a_row
-            self._late_in_a_row = min(self._late_in_a_row + 1, _MOST_IMPATIENT)
-        finally:
-            self._is_waiting = False
-        self._take_finished()  # also what came when nobody waited any more, and its thread thought so
 
     def _visit(self, visit: _Visit[ItemT, ResultT], loop: asyncio.AbstractEventLoop) -> None:
         began_at = perf_counter()
@@ -132,23 +93,12 @@ class Reader(Generic[ItemT, ResultT]):
             except Exception as error:  # noqa: BLE001 - raised again where it was asked for
                 visit.results.append(error)
         visit.took_s = perf_counter() - began_at
-        self._finished.put(visit)
-        if not self._is_waiting:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(self._receive)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(self._receive, visit, loop)
 
-    def _receive(self) -> None:
-        self._take_finished()
-        self._send()
-
-    def _take_finished(self) -> None:
-        with suppress(Empty):
-            while True:
-                self._take(self._finished.get_nowait())
-
-    def _take(self, visit: _Visit[ItemT, ResultT]) -> None:
+    def _receive(self, visit: _Visit[ItemT, ResultT], loop: asyncio.AbstractEventLoop) -> None:
         self._under_way.remove(visit)
-        self._read_s = max(visit.took_s / len(visit.items), 1e-6)
+        self._item_took_s = max(visit.took_s / len(visit.items), 1e-6)
         for answer, result in zip(visit.answers, visit.results, strict=True):
             if answer.done():  # it was cancelled
                 continue
@@ -156,3 +106,4 @@ class Reader(Generic[ItemT, ResultT]):
                 answer.set_exception(result)
             else:
                 answer.set_result(result)
+        self._send(loop)
