@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import io
 import json
+import math
 import os
 import subprocess
 import sys
@@ -27,14 +28,16 @@ import numpy as np
 from PIL import Image
 
 from semart_vectors import Embedding, EmbeddingJob, merge_vectors
+from semart_vectors.calls.limiter import SteadyLimiter
 from semart_vectors.checkpoint.store import read_status
-from semart_vectors.streams.window import OutcomeStream, StopToken
+from semart_vectors.streams.window import OutcomeStream
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
 
     from semart_vectors.images.load import LoadedImage
     from semart_vectors.records import Outcome
+    from semart_vectors.streams.stop_token import StopToken
 
 MODEL = "2023-04-15"
 PER_FOLDER = 10_000
@@ -61,19 +64,13 @@ class NullService:
         random = np.random.default_rng(0)
         self._vectors = random.standard_normal((128, 1024)).astype(np.float16).astype(np.float32)
         self._orders = random.permuted(np.tile(np.arange(1024), (127, 1)), axis=1)
+        self.limiter = SteadyLimiter(math.inf)
         self.calls = 0
         self.first_call_at = 0.0
 
     def stream_images(self, images: AsyncIterable[LoadedImage], /) -> OutcomeStream[Outcome]:
         """Embed as an embedder does, but for the call."""
         return OutcomeStream(images, self._embed, width=IN_FLIGHT)
-
-    def calls_free_in_s(self, *, unseen_s: float = 0.0) -> float:
-        """Have no rate."""
-        return 0.0 * unseen_s
-
-    def hold_calls(self, seconds: float) -> None:
-        """Have no rate to keep to."""
 
     async def _embed(self, image: LoadedImage, _: StopToken) -> Outcome:
         if not self.calls:

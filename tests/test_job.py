@@ -642,6 +642,6 @@ async def test_a_note_that_makes_no_sense_holds_nobody_up_for_long(
     await run(embedder, tmp_path)
     (tmp_path / "ck" / "_pace.json").write_text(note)
     held: list[float] = []
-    monkeypatch.setattr(embedder, "hold_calls", held.append)
+    monkeypatch.setattr(embedder.limiter, "hold", held.append)
     await run(embedder, tmp_path)
     assert 0 <= held[0] <= 120

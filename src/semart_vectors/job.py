@@ -32,9 +32,8 @@ from semart_vectors.pipeline.recorder import SAVE_EVERY_S, Paced, Recorder
 from semart_vectors.records import Embedding, EmbeddingFailure, JobReport, Outcome, Vector
 from semart_vectors.service.azure import MODEL_VERSION
 from semart_vectors.streams.reading import Reader
-from semart_vectors.streams.threads import in_thread
 from semart_vectors.streams.source import Chunked
-from semart_vectors.streams.stop_token import StopToken
+from semart_vectors.streams.threads import in_thread
 from semart_vectors.streams.window import OutcomeStream
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 
     from semart_vectors.images.repair import ImageRepair
+    from semart_vectors.streams.stop_token import StopToken
 
 _logger = logging.getLogger("semart_vectors")
 

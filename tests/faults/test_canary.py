@@ -22,7 +22,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 import trustme
-from test_clients import context_of
+from test_connection import context_of
 
 from command_line import end, start
 from fake_service import Call, FakeService, Reply, good_reply
@@ -139,7 +139,8 @@ async def fail(canary: Canary, what: str, embedder: AsyncVisionEmbedder) -> None
     except (SemartVectorsError, TimeoutError) as error:
         canary.look_through_error(f"{what}, out of time", error)
     canary.look_through(
-        f"repr with {what}", f"{embedder!r} {embedder} {vars(embedder)} {embedder._transport!r}"
+        f"repr with {what}",
+        f"{embedder!r} {embedder} {[vars(part) for part in (embedder, embedder._calls, embedder._connection)]}",
     )
     with pytest.raises(TypeError) as caught:
         pickle.dumps(embedder)

@@ -136,7 +136,7 @@ async def test_nobody_is_early_on_real_sockets(score: Callable[[str], None]) -> 
         ):
             service.script.append(refusal)
             group.create_task(embedder.embed_image(jpeg(0)))
-            while not embedder.calls_free_in_s():  # noqa: ASYNC110 - until the refusal has been read
+            while embedder.limiter.has_capacity():  # noqa: ASYNC110 - until the refusal has been read
                 await asyncio.sleep(0)
             await embedder.embed_images(jpeg(number) for number in range(1, 20))
         refused, *later = service.calls

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from semart_vectors.streams.window import DRAIN_S, OutcomeStream, StopToken
+from semart_vectors.streams.window import DRAIN_S, OutcomeStream
 from virtual_clock import run_virtual
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+
+    from semart_vectors.streams.stop_token import StopToken
 
 WIDTH = 4
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anyio
 import httpx
 
-from semart_vectors.calls.http_errors import HttpErrors
+from semart_vectors.calls import http_errors
 from semart_vectors.calls.transport import AiohttpTransport
 from semart_vectors.calls.unpacking import too_long, unpacked
 from semart_vectors.errors import ConfigurationError
@@ -67,7 +67,7 @@ class Connection:
             self._own = _OwnClient()
             client = self._own.client
         self.client = client
-        self._errors = HttpErrors(_library_of(client))
+        self._errors = http_errors.HttpErrors(_library_of(client))
         self._targets: dict[tuple[str, str], tuple[str, dict[str, str]]] = {}
         self._short_ways: dict[tuple[str, str], Post] = {}
         self.was_answered = False
@@ -96,9 +96,9 @@ class Connection:
         """Send a request once, and return the whole answer, a refusal without the key in it.
 
         Raises:
-            TransientError: no answer came.
-            EndpointError: none will ever come.
-            ShortageError: this machine has no connection to give.
+            http_errors.TransientError: no answer came.
+            http_errors.EndpointError: none will ever come.
+            http_errors.ShortageError: this machine has no connection to give.
         """
         kind = request.operation, request.content_type
         try:
@@ -160,7 +160,7 @@ class Connection:
         return ServiceAnswer(response.status_code, response.headers, whole)
 
 
-_SET_BY_TRANSPORT = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+_SET_BY_TRANSPORT = frozenset({"host", "content-length", "transfer-encoding"})
 
 
 class _OwnClient:

@@ -85,8 +85,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close all connections."""
         if self._session is not None:
-            await self._session.close()
-            self._session = None
+            session, self._session = self._session, None
+            await session.close()
+            await asyncio.sleep(0)  # its sockets are closed in the next turn of the loop
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request of a client, and return the response as soon as its head is there.
