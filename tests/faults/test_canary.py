@@ -140,7 +140,7 @@ async def fail(canary: Canary, what: str, embedder: AsyncVisionEmbedder) -> None
         canary.look_through_error(f"{what}, out of time", error)
     canary.look_through(
         f"repr with {what}",
-        f"{embedder!r} {embedder} {[vars(part) for part in (embedder, embedder._calls, embedder._connection)]}",
+        f"{embedder!r} {embedder} {vars(embedder)} {vars(embedder._calls)} {vars(embedder._connection)}",
     )
     with pytest.raises(TypeError) as caught:
         pickle.dumps(embedder)
