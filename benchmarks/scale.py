@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 
 from semart_vectors import Embedding, EmbeddingJob, merge_vectors
-from semart_vectors.checkpoint.store import read_status
+from semart_vectors.checkpoint.status import read_status
 from semart_vectors.streams.window import OutcomeStream, StopToken
 
 if TYPE_CHECKING:
