@@ -1,4 +1,4 @@
-"""`check`: every stored byte is compared, and what is damaged is set aside on request."""
+"""`check`: every stored byte is compared, and what is damaged goes into quarantine on request."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def test_a_whole_checkpoint_is_said_to_be(checkpoint: Path) -> None:
         ("_pace.json", set()),
     ],
 )
-def test_damage_is_named_and_a_repair_sets_it_aside(checkpoint: Path, pattern: str, lost: set[str]) -> None:
+def test_damage_is_named_and_a_repair_quarantines_it(checkpoint: Path, pattern: str, lost: set[str]) -> None:
     """After it all is whole, but for the vectors that the damage hit; what was damaged is kept."""
     (path,) = checkpoint.glob(pattern)
     flip(path)
-    (told,) = check_checkpoint(checkpoint).damaged
-    assert path.name in told
-    assert check_checkpoint(checkpoint, repair=True).damaged == (told,)
+    (damage,) = check_checkpoint(checkpoint).damaged
+    assert path.name in damage
+    assert check_checkpoint(checkpoint, repair=True).damaged == (damage,)
     assert check_checkpoint(checkpoint).damaged == ()
     assert [kept.name for kept in (checkpoint / "_damaged").iterdir()] == [path.name]
     with Checkpoint.open(checkpoint, model_version=MODEL) as opened:
@@ -80,16 +80,16 @@ def test_damage_is_named_and_a_repair_sets_it_aside(checkpoint: Path, pattern: s
     )
 
 
-def test_a_file_that_no_job_put_there_is_set_aside(checkpoint: Path) -> None:
+def test_a_file_that_no_job_put_there_goes_into_quarantine(checkpoint: Path) -> None:
     """A copy of a part would double its images for every reader."""
     copy = checkpoint / "vectors" / "part-000001 (copy).parquet"
     shutil.copy(checkpoint / "vectors" / "part-000001.parquet", copy)
-    assert any(copy.name in told for told in check_checkpoint(checkpoint, repair=True).damaged)
+    assert any(copy.name in damage for damage in check_checkpoint(checkpoint, repair=True).damaged)
     assert check_checkpoint(checkpoint).damaged == ()
     assert read_status(checkpoint).done == 4
 
 
-def test_an_image_with_two_rows_is_told(checkpoint: Path) -> None:
+def test_an_image_with_two_rows_is_named_as_damage(checkpoint: Path) -> None:
     """A repair keeps one of them."""
     parts = checkpoint / "vectors"
     shutil.copy(parts / "part-000001.parquet", parts / "part-000009.parquet")

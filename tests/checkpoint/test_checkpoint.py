@@ -218,7 +218,7 @@ def test_an_image_is_done_or_failed_never_both(tmp_path: Path) -> None:
 
 
 def test_what_was_repaired_is_found_with_the_vector(tmp_path: Path) -> None:
-    """In the journal and in a part: another image of this content is told the same."""
+    """In the journal and in a part: another image of this content gets the same words."""
     entry = Done("a.jpg", vector_for(b"a"), hashlib.sha256(b"a").digest(), 1, "orientation 6")
     for entries in ([entry], []):
         with open_checkpoint(tmp_path) as checkpoint:
@@ -352,10 +352,10 @@ def test_looking_holds_and_changes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"model_version": 5}', None])
-def test_a_lost_description_is_told_and_made_anew(
+def test_a_lost_description_is_logged_and_written_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str | None
 ) -> None:
-    """The parts tell their model too; a damaged note of the last job does no harm."""
+    """The parts say which model they are of; a damaged note of the last job does no harm."""
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg")])
     (tmp_path / "_job.json").write_text(content or "")
@@ -488,7 +488,7 @@ def test_a_replaced_vector_is_known_until_the_run_ends(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("_replaced*"))
 
 
-def test_what_was_done_before_is_told_from_what_this_run_did(tmp_path: Path) -> None:
+def test_what_was_done_before_is_kept_apart_from_what_this_run_did(tmp_path: Path) -> None:
     """By name, with the file's fingerprint; what failed since, or was recorded anew, is not of before."""
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg", fingerprint=7), done("b.jpg"), done("c.jpg")])
@@ -504,7 +504,7 @@ def test_what_was_done_before_is_told_from_what_this_run_did(tmp_path: Path) -> 
             checkpoint._publish_now()
 
 
-def test_names_and_contents_that_share_their_keys_are_told_apart(
+def test_names_and_contents_that_share_their_keys_are_kept_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should all share one: no row is lost, none is there twice, none has the vector of another."""
@@ -561,7 +561,7 @@ def test_replaced_rows_outlive_publications_that_fail(
 def test_whatever_keeps_a_part_from_being_written_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No memory, say: the run is told to stop, and the journal keeps what came in."""
+    """No memory, say: the run is asked to stop, and the journal keeps what came in."""
     monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 2)
     with monkeypatch.context() as patch:
         patch.setattr(publishing_module, "vector_table", _no_memory)

@@ -33,7 +33,7 @@ _JOURNAL = re.compile(r"_journal-(\d+)")
 _REPLACED = re.compile(r"_replaced-(\d+)\.parquet")
 
 _FIRST_FILES = ("_lock", "_checkpoint.json", "__checkpoint.json")
-"""How the names begin of all that a process has made that was killed while it created a checkpoint."""
+"""How the names begin of what a process leaves, temporary files too, if it is killed while it creates one."""
 
 
 class CheckpointFolder:
