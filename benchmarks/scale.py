@@ -29,7 +29,7 @@ from PIL import Image
 
 from semart_vectors import Embedding, EmbeddingJob, merge_vectors
 from semart_vectors.calls.limiter import SteadyLimiter
-from semart_vectors.checkpoint.store import read_status
+from semart_vectors.checkpoint.status import read_status
 from semart_vectors.streams.window import OutcomeStream
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -23,15 +24,10 @@ from fake_service import Call, FakeService, Reply, error_reply, good_reply, vect
 from helpers import QUICK, jpeg, make_images
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, JobReport
 from semart_vectors.calls import health as _health
+from semart_vectors.checkpoint.failures import read_failures
 from semart_vectors.checkpoint.journal import Journal, Record
-from semart_vectors.checkpoint.store import (
-    Checkpoint,
-    CheckpointStatus,
-    Done,
-    Failed,
-    read_failures,
-    read_status,
-)
+from semart_vectors.checkpoint.status import CheckpointStatus, read_status
+from semart_vectors.checkpoint.store import Checkpoint, Done, Failed
 from semart_vectors.errors import (
     AuthenticationError,
     CheckpointInUseError,
@@ -617,7 +613,8 @@ async def test_a_job_that_is_killed_has_left_its_pace_behind(tmp_path: Path) -> 
     """At any moment the note is good for the calls that were sent, and one more that it could not know of."""
     step_s = 0.4
     make_images(tmp_path / "images", 4)
-    checkpoint = Checkpoint(tmp_path / "ck", model_version="2023-04-15")
+    peek = partial(Checkpoint.peek, tmp_path / "ck", model_version="2023-04-15")
+    checkpoint = await asyncio.to_thread(peek)
     async with (
         FakeService() as service,
         AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=1 / step_s) as embedder,

@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from semart_vectors.checkpoint.store import Checkpoint, Done, Failed
 from semart_vectors.errors import (
@@ -158,7 +158,7 @@ class EmbeddingJob:
         return _Run(
             images_dir=self._images_dir,
             image_files=self._image_files,
-            checkpoint=Checkpoint(self._checkpoint_dir, model_version=self._embedder.model_version),
+            checkpoint=_NotOpenYet(self._checkpoint_dir, model_version=self._embedder.model_version),
             retry_failed=self._retry_failed,
             repair=self._repair,
         )
@@ -188,12 +188,42 @@ async def plan_job(
     run = _Run(
         images_dir=Path(images_dir),
         image_files=_as_given(image_files),
-        checkpoint=Checkpoint(checkpoint, model_version=model_version),
+        checkpoint=_NotOpenYet(checkpoint, model_version=model_version),
         retry_failed=retry_failed,
     )
     async with AsyncExitStack() as closing:
         await run.look_into_checkpoint(closing)
         return await run.plan()
+
+
+class _NotOpenYet:
+    """A checkpoint that is opened when the run begins, and is that checkpoint from then on."""
+
+    def __init__(self, checkpoint: str | os.PathLike[str], *, model_version: str) -> None:
+        self._path, self._model_version = checkpoint, model_version
+        self._opened: Checkpoint | None = None
+
+    def open(self) -> None:
+        """Open it to record."""
+        self._opened = Checkpoint.open(self._path, model_version=self._model_version)
+
+    def peek(self) -> None:
+        """Open it to look things up."""
+        self._opened = Checkpoint.peek(self._path, model_version=self._model_version)
+
+    def close(self) -> None:
+        """Close it, if it was opened."""
+        if self._opened is not None:
+            self._opened.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._opened, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "on_trouble":
+            setattr(self._opened, name, value)
+        else:
+            super().__setattr__(name, value)
 
 
 class _Run:
@@ -204,16 +234,16 @@ class _Run:
         *,
         images_dir: Path,
         image_files: tuple[str, ...] | None,
-        checkpoint: Checkpoint,
+        checkpoint: Any,
         retry_failed: bool,
         repair: ImageRepair | None = None,
     ) -> None:
-        self._checkpoint = checkpoint
+        self._checkpoint: Any = checkpoint
         self._repair = repair
-        self._search = Search(images_dir, image_files, checkpoint, retry_failed=retry_failed)
+        self._search = Search(images_dir, image_files, self._checkpoint, retry_failed=retry_failed)
         self._searching = ThreadPoolExecutor(2, thread_name_prefix="semart-vectors-search")
         self._reader = Reader(self._read_all, threads=_READERS)
-        self._recorder = Recorder(checkpoint)
+        self._recorder = Recorder(self._checkpoint)
         self._bar = ProgressBar(None, shown=False)
         self._expected: int | None = None
         self._noted: int | None = None
@@ -247,7 +277,7 @@ class _Run:
     async def look_into_checkpoint(self, closing: AsyncExitStack) -> None:
         """Look where the images are, and learn what is done without holding or changing anything."""
         await self._begin(closing)
-        await self._recorder.ask(self._checkpoint.look)
+        await self._recorder.ask(self._checkpoint.peek)
 
     async def _begin(self, closing: AsyncExitStack) -> None:
         for close in (self._reader.close, self._recorder.close):

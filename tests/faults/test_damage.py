@@ -44,7 +44,7 @@ def whole(tmp_path: Path) -> Path:
     """Make a checkpoint with every kind of file in it."""
     directory = tmp_path / "whole"
     for names in IMAGES.values():
-        checkpoint = Checkpoint(directory, model_version=MODEL).open()
+        checkpoint = Checkpoint.open(directory, model_version=MODEL)
         checkpoint.record([_done(name) for name in names])
         checkpoint.note_images_asked_for(7)
         checkpoint.note_calls_free_at(1.0)
@@ -80,7 +80,7 @@ def _damage(whole: Path, directory: Path, file: Path, content: bytes) -> After:
             merge_vectors(
                 pd.DataFrame({"image_file": ["a.jpg"]}), directory, directory.parent / "all.parquet"
             )
-    with Checkpoint(directory, model_version=MODEL) as checkpoint:
+    with Checkpoint.open(directory, model_version=MODEL) as checkpoint:
         lost = {name for name in EVERY_IMAGE if checkpoint.done(name) is None}
     table = pd.read_parquet(directory / "vectors")
     assert sorted(table["image_file"]) == sorted(EVERY_IMAGE - lost)

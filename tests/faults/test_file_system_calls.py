@@ -13,7 +13,7 @@ import pytest
 
 from fake_service import FakeService
 from outside import Ran, Site, needs
-from semart_vectors.checkpoint.store import read_status
+from semart_vectors.checkpoint.status import read_status
 from semart_vectors.errors import ConfigurationError
 
 if TYPE_CHECKING:

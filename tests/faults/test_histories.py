@@ -114,7 +114,7 @@ class Histories(RuleBasedStateMachine):
             suppress(asyncio.CancelledError),
         ):
             asyncio.run(self._run(kill_after=calls))
-        with Checkpoint(self.checkpoint, model_version=MODEL):
+        with Checkpoint.open(self.checkpoint, model_version=MODEL):
             pass
         left = self._read()
         assert set(recorded) | set(was_known) == set(left)

@@ -12,7 +12,7 @@ import pytest
 
 from fake_service import FakeService, Reply
 from outside import UNSAVED_S, Site
-from semart_vectors.checkpoint.store import read_status
+from semart_vectors.checkpoint.status import read_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable

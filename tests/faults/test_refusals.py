@@ -15,7 +15,7 @@ from test_cli import embed
 from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import QUICK, make_images
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
-from semart_vectors.checkpoint.store import read_failures
+from semart_vectors.checkpoint.failures import read_failures
 from semart_vectors.errors import (
     AuthenticationError,
     EndpointError,

@@ -17,7 +17,7 @@ from helpers import QUICK, jpeg, make_images
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, RetryPolicy
 from semart_vectors.calls import breaker as _breaker, health as _health
 from semart_vectors.calls.limiter import SteadyLimiter
-from semart_vectors.checkpoint.store import read_status
+from semart_vectors.checkpoint.status import read_status
 from semart_vectors.emulator.rate_limit import LIMITS, LimitKind
 from virtual_clock import run_virtual
 from virtual_service import drive

@@ -35,8 +35,8 @@ def searching(images: Path, checkpoint: Checkpoint, *, retry_failed: bool = Fals
 
 
 def open_checkpoint(images: Path) -> Checkpoint:
-    """Name the checkpoint beside a folder of images."""
-    return Checkpoint(images.parent / "ck", model_version=MODEL)
+    """Open the checkpoint beside a folder of images."""
+    return Checkpoint.open(images.parent / "ck", model_version=MODEL)
 
 
 def record(images: Path, checkpoint: Checkpoint, *names: str, failed: bool = False) -> None:

@@ -1,7 +1,7 @@
 """Numbers by 64-bit keys in sorted arrays: a million keys take megabytes where a dictionary takes hundreds.
 
-Names and contents are known by 64 bits of them. Among a million, two share a key in one of 37 million cases
-(n² / 2⁶⁵), and then the index knows the newer of the two alone; whoever asks must bear that.
+Names and contents have keys of 64 bits. Among a million, two share a key in one of 37 million cases
+(n² / 2⁶⁵), and then the index knows only the newer of the two: callers must allow for that.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Keys = NDArray[np.int64]
 Numbers = NDArray[np.signedinteger[Any]]
 
 _GROWTH = 8
-"""A level is so many times as long as the one before it, or left alone: a handful of them holds a million."""
+"""A level is so many times as long as the one before it, or left alone: a handful hold a million."""
 
 _LEFT_ALONE = 1 << 18
-"""A level of so many keys, and of an eighth of all, is not copied into a longer one: both would take room."""
+"""A level of so many keys, and of an eighth of all, is not merged into a longer one: that takes memory."""
 
 
 class _Level(NamedTuple):
@@ -32,10 +32,10 @@ class _Level(NamedTuple):
 
 
 class Index:
-    """What is known of each key; of what was added the newest counts.
+    """Numbers by key; of a key that was added more than once, the newest numbers count.
 
-    One thread adds while others look up: a level is never changed once it is among the levels, and these are
-    exchanged as one tuple. Who looks up sees all of an addition or nothing of it.
+    One thread may add while others look up: a level never changes once it is among the levels, and these are
+    replaced as one tuple. So a look-up sees an addition as a whole or not at all.
     """
 
     def __init__(self, *columns: type[np.int64 | np.int32]) -> None:
@@ -44,7 +44,7 @@ class Index:
         self._levels: tuple[_Level, ...] = ()
 
     def add(self, keys: Keys, *columns: Numbers) -> None:
-        """Add keys with their numbers; of a key that comes twice the last counts."""
+        """Add keys with their numbers; of a key that comes twice, the last counts."""
         if not len(keys):
             return
         new = _in_order([_Level(keys, columns)])
@@ -69,10 +69,10 @@ class Index:
         return None
 
     def find(self, keys: Keys) -> tuple[NDArray[np.bool_], tuple[Numbers, ...]]:
-        """Say which of `keys` are known, and their numbers; those of the others mean nothing."""
+        """Say which of `keys` are known, and return their numbers; those of unknown keys mean nothing."""
         found = np.zeros(len(keys), np.bool_)
         columns: tuple[Numbers, ...] = tuple(np.zeros(len(keys), column) for column in self._types)
-        places = np.argsort(keys)  # in order they are found twice as fast: each near the one before
+        places = np.argsort(keys)  # sorted keys are found twice as fast: each is near the one before
         for level in self._levels:
             asked = keys[places]
             rows = np.minimum(level.keys.searchsorted(asked), len(level.keys) - 1)
@@ -85,7 +85,7 @@ class Index:
 
 
 def _in_order(levels: Sequence[_Level]) -> _Level:
-    """Make one level of several, the oldest first."""
+    """Merge levels, the oldest first, into one."""
     keys = np.concatenate([level.keys for level in levels])
     order = np.argsort(keys)  # not stably: that takes three times as long
     keys = keys[order]
@@ -97,7 +97,7 @@ def _in_order(levels: Sequence[_Level]) -> _Level:
 
 
 name_key = hash
-"""The key of a name: quick, and another in every process."""
+"""The key of a name: quick to compute, and different in every process."""
 
 
 def name_keys(names: Sequence[str]) -> Keys:
@@ -106,7 +106,7 @@ def name_keys(names: Sequence[str]) -> Keys:
 
 
 def content_keys(digests: bytes) -> Keys:
-    """Return the key of each of the SHA-256 digests, 32 bytes each, that stand one behind the other."""
+    """Return the key of each of the SHA-256 digests, 32 bytes each, which follow one another."""
     return np.frombuffer(digests, "<i8").reshape(-1, 4)[:, 0].astype(np.int64)
 
 
@@ -116,7 +116,7 @@ def content_key(sha256: bytes) -> int:
 
 
 def repeated(keys: Keys) -> NDArray[np.int64]:
-    """Return the places of the keys that stand there more than once, in order."""
+    """Return the positions, in order, of the keys that occur more than once."""
     ordered = np.sort(keys)
     twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     return np.flatnonzero(np.isin(keys, twice)) if len(twice) else twice

@@ -14,19 +14,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-FIRST_FORMAT = 1
-"""The format of checkpoints that had no seals and one journal; they are brought up to date."""
-
-_FIRST_NOTE = {"format_version", "model_version", "dimension"}
-
-
 def write_note(path: Path, note: dict[str, Any], *, durably: bool = True) -> None:
     """Replace a note in one step.
 
     Args:
         path: The file.
-        note: What it says.
-        durably: Whether it must outlive a power cut, which takes a moment.
+        note: What it says, by name.
+        durably: Whether it must survive a power cut, which takes a moment.
 
     Raises:
         DiskError: the disk refused.
@@ -37,42 +31,37 @@ def write_note(path: Path, note: dict[str, Any], *, durably: bool = True) -> Non
 
 
 def read_note(path: Path) -> dict[str, Any] | None:
-    """Return what a note says; None where there is none.
+    """Return what a note says, by name; None if there is no such file.
 
     Raises:
-        CheckpointDamagedError: it is not what was written.
-        DiskError: the disk refused to read it.
+        CheckpointDamagedError: it has changed since it was written.
+        DiskError: it cannot be read.
     """
     with disk_errors(path, doing="read"):
         if not path.exists():
             return None
         content = path.read_bytes()
-    note = _parsed(content)
+    note = _parse(content)
     if note is None or note.pop("crc32", None) != _checksum(note):
-        raise CheckpointDamagedError(f"{path} is damaged: it is not what was written")
+        raise CheckpointDamagedError(f"{path} is damaged: its content does not match its checksum")
     return note
 
 
-def read_identity(directory: Path) -> dict[str, Any] | None:
-    """Return what a checkpoint says that it holds; None where there is none.
+def read_value(path: Path, name: str) -> Any:
+    """Return what a note says for `name`; None if it says nothing, is missing or is damaged.
 
     Raises:
-        CheckpointDamagedError: it is not what was written.
-        DiskError: the disk refused to read it.
+        DiskError: it cannot be read.
     """
-    path = directory / "_checkpoint.json"
     try:
-        return read_note(path)
+        note = read_note(path)
     except CheckpointDamagedError:
-        with disk_errors(path, doing="read"):
-            note = _parsed(path.read_bytes())
-        if note is not None and note.keys() == _FIRST_NOTE and note["format_version"] == FIRST_FORMAT:
-            return note
-        raise
+        return None
+    return None if note is None else note.get(name)
 
 
-def _parsed(content: bytes) -> dict[str, Any] | None:
-    """Return a JSON object, or None for whatever else there is."""
+def _parse(content: bytes) -> dict[str, Any] | None:
+    """Return a JSON object, or None if the content is anything else."""
     try:
         note = orjson.loads(content)
     except orjson.JSONDecodeError:

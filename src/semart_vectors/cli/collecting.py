@@ -191,7 +191,7 @@ def embed(  # noqa: PLR0917 - click passes them all by name
 @AS_JSON
 def status(directory: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes it by name
     """Say how far a checkpoint is, also while a job writes to it."""
-    from semart_vectors.checkpoint.store import read_status
+    from semart_vectors.checkpoint.status import read_status
 
     found = read_status(directory)
     parts = [f"{found.done:,} images done with model {found.model_version}, {found.failed:,} failed"]
@@ -275,7 +275,7 @@ def _told(report: JobReport) -> str:
 
 
 def _tell_failures(checkpoint: Path, count: int, asked_for: list[str] | None) -> None:
-    from semart_vectors.checkpoint.store import read_failures
+    from semart_vectors.checkpoint.failures import read_failures
 
     names = None if asked_for is None else set(asked_for)
     failures = [each for each in read_failures(checkpoint) if names is None or each.image_file in names]

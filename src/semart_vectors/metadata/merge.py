@@ -19,9 +19,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from semart_vectors.checkpoint.folder import CheckpointFolder
 from semart_vectors.checkpoint.journal import read_journals
-from semart_vectors.checkpoint.notes import FIRST_FORMAT, read_identity
-from semart_vectors.checkpoint.parts import VECTOR_TYPE, damage, verify_bytes
+from semart_vectors.checkpoint.notes import read_note
+from semart_vectors.checkpoint.parquet import damage_errors, verify_bytes
+from semart_vectors.checkpoint.schema import VECTOR_TYPE
 from semart_vectors.errors import (
     CheckpointDamagedError,
     CheckpointInUseError,
@@ -73,20 +75,21 @@ def merge_vectors(
         CheckpointError: it is damaged, holds those of two models, or changed while it was read.
         DiskError: the disk refused to read or write; an earlier output is as it was.
     """
-    output, folder = Path(output), Path(checkpoint, "vectors")
+    output, folder = Path(output), CheckpointFolder(checkpoint)
     tab = check_target(output)
     table, names = _read_metadata(metadata)
     if not isinstance(metadata, pd.DataFrame) and output.resolve() == Path(metadata).resolve():
         raise MetadataError(f"{output} is the metadata itself: rows without a vector would be lost from it")
-    if output.parent.resolve() == folder.resolve():
+    if output.parent.resolve() == folder.vectors.resolve():
         raise MetadataError(f"{output} would become a part of the checkpoint: choose another folder")
-    parts = _list_parts(folder)
-    identity = read_identity(Path(checkpoint))  # None where another program made the parts
-    if identity is not None and identity["format_version"] != FIRST_FORMAT:
+    parts = folder.vector_files()
+    if not parts:
+        raise _no_vectors(folder.vectors)
+    if read_note(folder.identity) is not None:  # otherwise another program made the parts, without checksums
         for part in parts:
             with _reading(part):
                 verify_bytes(part)
-    if read_journals(Path(checkpoint)):
+    if read_journals(folder):
         _logger.warning(
             "a job is writing to %s, or was killed: its newest vectors come in when `embed` has run again",
             checkpoint,
@@ -125,21 +128,6 @@ def _read_metadata(metadata: pd.DataFrame | str | PathLike[str]) -> tuple[Any, l
     if not names:
         raise MetadataError(f"{where}: no rows to merge")
     return table, names
-
-
-def _list_parts(folder: Path) -> list[Path]:
-    """List the parts as any Parquet reader would: what begins with ``_`` or ``.`` is not one."""
-    with _reading(folder):
-        parts = (
-            sorted(
-                path for path in folder.iterdir() if path.suffix == ".parquet" and path.name[0] not in "_."
-            )
-            if folder.is_dir()
-            else []
-        )
-    if not parts:
-        raise _no_vectors(folder)
-    return parts
 
 
 def _no_vectors(folder: Path) -> ConfigurationError:
@@ -232,7 +220,7 @@ def _check_schema(part: Path, schema: Any) -> None:
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Translate what comes up while a part is read: damage, as the checkpoint does, and its vanishing."""
-    with damage(path):
+    with damage_errors(path):
         try:
             yield
         except FileNotFoundError as error:
