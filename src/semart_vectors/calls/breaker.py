@@ -77,7 +77,11 @@ class CircuitBreaker:
                 call.is_probe = True
                 return
             if now >= self._gives_up_at:
-                raise self._unavailable(now)
+                raise ServiceUnavailableError(
+                    f"the service has been down for {now - self._opened_at:.0f} s: {self._failure}; "
+                    "run again when it is back",
+                    **self._failure.attributes,
+                )
             self._schedule(somebody_waits=True)
             if await self._line.wait(self._hand_on):
                 call.is_probe = True
@@ -97,13 +101,6 @@ class CircuitBreaker:
         """Let the next caller probe, though it is late: the last one's image may be to blame for all."""
         now = asyncio.get_running_loop().time()
         self._gives_up_at = max(self._gives_up_at, min(self._probe_at, now + self._limit_s))
-
-    def _unavailable(self, now: float) -> ServiceUnavailableError:
-        return ServiceUnavailableError(
-            f"the service has been down for {now - self._opened_at:.0f} s: {self._failure}; "
-            "run again when it is back",
-            **self._failure.attributes,
-        )
 
     def _hand_on(self, is_probe: bool) -> None:  # noqa: FBT001 - what `Waiters` gives it
         """Let another probe at once, in place of one that was cancelled before it went."""
