@@ -25,15 +25,14 @@ from chromium import needs_chromium
 from chromium_tab import Tab, open_tab
 from command_line import cli
 from helpers import SHARED_DATA
-from semart_vectors import map as map_module
 from semart_vectors.errors import ConfigurationError, DiskError
 from semart_vectors.gallery import Gallery
 from semart_vectors.images.names import to_text
-from semart_vectors.map import draw_map, spread
-from semart_vectors.map.layout import neighbours, place, snap
+from semart_vectors.map import draw as draw_module, draw_map
+from semart_vectors.map.layout import neighbours, positions_of, snap_to_grid
 from semart_vectors.map.page import side_px, thumbnail
 from semart_vectors.map.sheet import write_sheet
-from semart_vectors.search.contact_sheet import opened
+from semart_vectors.search.contact_sheet import open_scaled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -85,7 +84,7 @@ def some_columns(count: int) -> dict[str, list[str]]:
 
 def test_those_of_one_direction_stand_together() -> None:
     """However long their vectors are, the nearest on the map is one of the same group."""
-    places = place(in_groups(6, 30))
+    places = positions_of(in_groups(6, 30))
     assert places.dtype == np.float32
     assert places.shape == (180, 2)
     apart = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
@@ -99,13 +98,13 @@ def test_those_of_one_direction_stand_together() -> None:
 def test_the_same_vectors_get_the_same_places() -> None:
     """To the last bit: a map that is drawn again is the map that is known."""
     vectors = in_groups(5, 60)
-    np.testing.assert_array_equal(place(vectors), place(vectors))
+    np.testing.assert_array_equal(positions_of(vectors), positions_of(vectors))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 8, 9])
 def test_a_few_have_places_too(count: int) -> None:
     """All different, where the vectors are."""
-    places = place(in_groups(1, count) if count else np.zeros((0, 1024), np.float32))
+    places = positions_of(in_groups(1, count) if count else np.zeros((0, 1024), np.float32))
     assert places.dtype == np.float32
     assert places.shape == (count, 2)
     assert np.isfinite(places).all()
@@ -116,11 +115,11 @@ def test_a_few_have_places_too(count: int) -> None:
 def test_equal_vectors_and_those_without_length_have_places(count: int) -> None:
     """Nothing divides by the distance that they do not have."""
     for vectors in (np.ones((count, 1024), np.float32), np.zeros((count, 1024), np.float32)):
-        np.testing.assert_array_equal(place(vectors), np.zeros((count, 2)))
+        np.testing.assert_array_equal(positions_of(vectors), np.zeros((count, 2)))
     mixed = in_groups(1, count)
     mixed[::2] = mixed[0]
     mixed[1] = 0
-    assert np.isfinite(place(mixed)).all()
+    assert np.isfinite(positions_of(mixed)).all()
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +133,10 @@ def real_vectors() -> NDArray[np.float32]:
 
 def test_real_vectors_keep_their_neighbourhoods(real_vectors: NDArray[np.float32]) -> None:
     """By the usual measure, trustworthiness: 0.96 of 120 photographs, where chance has 0.5."""
-    places = {"placed": place(real_vectors), "by chance": np.random.default_rng(1).normal(size=(120, 2))}
+    places = {
+        "placed": positions_of(real_vectors),
+        "by chance": np.random.default_rng(1).normal(size=(120, 2)),
+    }
     kept = {
         how: trustworthiness(real_vectors, where, n_neighbors=5, metric="cosine")
         for how, where in places.items()
@@ -145,7 +147,7 @@ def test_real_vectors_keep_their_neighbourhoods(real_vectors: NDArray[np.float32
 
 def test_near_photographs_stand_nearer_than_others(real_vectors: NDArray[np.float32]) -> None:
     """119 of 120 stand within a quarter of the usual distance from the one most like them."""
-    places = place(real_vectors)
+    places = positions_of(real_vectors)
     apart = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
     usual = np.median(apart[np.triu_indices(120, 1)])
     most_like = neighbours(real_vectors, 1)[0][:, 0]
@@ -156,8 +158,8 @@ def test_near_photographs_stand_nearer_than_others(real_vectors: NDArray[np.floa
 
 def test_every_painting_has_a_cell_to_itself() -> None:
     """Near where it belongs, also where many would stand on one spot."""
-    places = np.concatenate([place(in_groups(4, 30)), np.full((80, 2), 3, np.float32)])
-    cells = snap(places)
+    places = np.concatenate([positions_of(in_groups(4, 30)), np.full((80, 2), 3, np.float32)])
+    cells = snap_to_grid(places)
     assert len(np.unique(cells, axis=0)) == 200
     assert cells.min() == 0
     assert cells.max() < 30
@@ -165,7 +167,7 @@ def test_every_painting_has_a_cell_to_itself() -> None:
         low, high = np.quantile(places[:, axis], [0.1, 0.9])
         assert cells[places[:, axis] < low, axis].max() < cells[places[:, axis] > high, axis].min()
     for few in (0, 1, 2):
-        assert len(np.unique(snap(np.zeros((few, 2), np.float32)), axis=0)) == few
+        assert len(np.unique(snap_to_grid(np.zeros((few, 2), np.float32)), axis=0)) == few
 
 
 def test_neighbours_are_those_that_a_search_finds(tmp_path: Path) -> None:
@@ -173,7 +175,7 @@ def test_neighbours_are_those_that_a_search_finds(tmp_path: Path) -> None:
     gallery = make_gallery(tmp_path, in_groups(4, 10), type=["portrait"] * 40)
     rows, cosines = neighbours(gallery.vectors, 8)
     for row, name in enumerate(gallery.image_files):
-        found = gallery.search(gallery.embedding(name), k=8, leave_out=name)
+        found = gallery.search(gallery.embedding(name), k=8, exclude=name)
         assert [gallery.image_files[each] for each in rows[row]] == [each.image_file for each in found]
         np.testing.assert_allclose(cosines[row], [each.score for each in found], atol=1e-5)
     assert neighbours(gallery.vectors[:1], 8)[0].shape == (1, 0)
@@ -182,11 +184,11 @@ def test_neighbours_are_those_that_a_search_finds(tmp_path: Path) -> None:
 
 def test_of_too_many_as_many_as_can_be_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Evenly, from the first on; the sheet says so."""
-    monkeypatch.setattr(map_module, "MOST", 10)
-    assert spread(25).tolist() == [0, 2, 5, 7, 10, 12, 15, 17, 20, 22]
+    monkeypatch.setattr(draw_module, "MAX_IMAGES", 10)
+    assert draw_module.choose_rows(25).tolist() == [0, 2, 5, 7, 10, 12, 15, 17, 20, 22]
     report = draw_map(make_gallery(tmp_path, in_groups(5, 5)), tmp_path / "images", tmp_path / "map.html")
-    assert (report.paintings, report.total) == (10, 25)
-    assert "10 of 25 paintings" in (tmp_path / "map.html").read_text()
+    assert (report.drawn, report.total) == (10, 25)
+    assert "10 of 25 images" in (tmp_path / "map.html").read_text()
 
 
 def test_pictures_share_the_room_of_a_page() -> None:
@@ -204,10 +206,12 @@ def test_photographs_keep_to_that_room() -> None:
         pytest.skip("the real photographs are not part of the project")
     side = side_px(11_206)
     pictures = [
-        thumbnail(made) for made in (opened(path, side) for path in photographs) if not isinstance(made, str)
+        thumbnail(made)
+        for made in (open_scaled(path, side) for path in photographs)
+        if not isinstance(made, str)
     ]
     assert len(pictures) == 120
-    assert 20e6 < 11_206 * sum(len(each.address) for each in pictures) / 120 < 33e6
+    assert 20e6 < 11_206 * sum(len(each.data_uri) for each in pictures) / 120 < 33e6
 
 
 def test_a_name_of_any_bytes_has_its_picture(tmp_path: Path) -> None:
@@ -215,7 +219,7 @@ def test_a_name_of_any_bytes_has_its_picture(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9 <b>'\"\n.png")
     gallery = make_gallery(tmp_path, in_groups(1, 5), name)
     for output in (tmp_path / "map.png", tmp_path / "map.html"):
-        assert draw_map(gallery, tmp_path / "images", output).without_picture == ()
+        assert draw_map(gallery, tmp_path / "images", output).unreadable == ()
     assert known_of((tmp_path / "map.html").read_text())["title"][0] == to_text(name)
     table = gallery.columns()
     names = ["../outside.png", "NUL\0.png", "a//b.png", "n" * 300]
@@ -224,7 +228,7 @@ def test_a_name_of_any_bytes_has_its_picture(tmp_path: Path) -> None:
     table |= {"image_file": [*names, to_text(name)], "vector": stored, "model_version": ["2023-04-15"] * 5}
     pq.write_table(pa.table(table), tmp_path / "odd.parquet")
     report = draw_map(Gallery.open(tmp_path / "odd.parquet"), tmp_path / "images", tmp_path / "map.png")
-    assert report.without_picture == tuple(names)
+    assert report.unreadable == tuple(names)
 
 
 def test_a_folder_without_any_of_the_images_is_refused_at_once(
@@ -233,7 +237,7 @@ def test_a_folder_without_any_of_the_images_is_refused_at_once(
     """Before anything is placed, and the map that was there stays; so where nothing can be written."""
     gallery = make_gallery(tmp_path, in_groups(1, 5))
     (tmp_path / "map.html").write_text("an earlier one")
-    monkeypatch.setattr("semart_vectors.map.place", None)
+    monkeypatch.setattr("semart_vectors.map.draw.positions_of", None)
     with pytest.raises(ConfigurationError, match="none of the 5 images is in"):
         draw_map(gallery, tmp_path, tmp_path / "map.html")
     assert (tmp_path / "map.html").read_text() == "an earlier one"
@@ -259,7 +263,7 @@ def test_an_empty_gallery_has_an_empty_map(tmp_path: Path) -> None:
     """As one made by hand may be; a file without paintings has no model, and is no gallery."""
     none = Gallery(pa.table({"image_file": pa.array([], pa.string())}), np.zeros((0, 1024), np.float32), "m")
     for output in (tmp_path / "map.png", tmp_path / "map.html"):
-        assert draw_map(none, tmp_path, output).paintings == 0
+        assert draw_map(none, tmp_path, output).drawn == 0
         assert output.stat().st_size > 1000
 
 
@@ -289,7 +293,7 @@ def test_the_sheet_shows_every_painting(tmp_path: Path) -> None:
     (tmp_path / "images" / "003.png").unlink()
     (tmp_path / "images" / "007.png").write_bytes(b"torn")
     report = draw_map(gallery, tmp_path / "images", tmp_path / "map.png", title="Sixty")
-    assert report.without_picture == ("003.png", "007.png")
+    assert report.unreadable == ("003.png", "007.png")
     with Image.open(tmp_path / "map.png") as sheet:
         seen = {colour for _, colour in sheet.getcolors(1 << 24) or []}
     assert {(number, 255 - number, 60) for number in range(60) if number not in {3, 7}} <= seen
@@ -302,7 +306,7 @@ def test_the_sheet_shows_every_painting(tmp_path: Path) -> None:
 def test_a_map_of_a_few_is_drawn(tmp_path: Path, name: str, count: int) -> None:
     """Also of paintings of which nothing is known but the name."""
     report = draw_map(make_gallery(tmp_path, in_groups(1, count)), tmp_path / "images", tmp_path / name)
-    assert (report.paintings, report.without_picture) == (count, ())
+    assert (report.drawn, report.unreadable) == (count, ())
     assert (tmp_path / name).stat().st_size > 1000
 
 
@@ -312,9 +316,9 @@ def test_what_cannot_be_is_told_before_anything_is_drawn(tmp_path: Path) -> None
     images = tmp_path / "images"
     with pytest.raises(ConfigurationError, match=r"no column 'school' .*type"):
         draw_map(gallery, images, tmp_path / "map.html", colour_by="school")
-    with pytest.raises(ConfigurationError, match=r"a sheet has no dots to colour by 'type'"):
+    with pytest.raises(ConfigurationError, match=r"a .png has no dots to colour by 'type'"):
         draw_map(gallery, images, tmp_path / "map.png", colour_by="type")
-    with pytest.raises(ConfigurationError, match=r"a map is a \.png or an \.html"):
+    with pytest.raises(ConfigurationError, match=r"must end with \.png or \.html"):
         draw_map(gallery, images, tmp_path / "map.svg")
     for folder in (images / "no", images / "000.png"):
         with pytest.raises(ConfigurationError, match="no folder"):
@@ -344,7 +348,7 @@ class Loaded(HTMLParser):
 
 def known_of(page: str) -> dict[str, Any]:
     """Read the data of a page as its script does."""
-    (known,) = re.findall(r'id="known">(.*?)</script>', page, re.DOTALL)
+    (known,) = re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)
     found: dict[str, Any] = json.loads(known)
     return found
 
@@ -405,12 +409,12 @@ def gallery(tmp_path: Path) -> Gallery:
 @pytest.fixture
 def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a page of so many that they are dots from afar."""
-    monkeypatch.setattr("semart_vectors.map.page._MOST_IN_VIEW", 200)
+    monkeypatch.setattr("semart_vectors.map.page._MAX_IN_VIEW", 200)
     make_gallery_page(tmp_path, make_gallery(tmp_path, in_groups(6, 40), type=["a", "b"] * 120), "Many")
 
 
 PLOT = "Bokeh.documents[0].roots()[0]"
-SELECTED = "model('paintings').selected.indices"
+SELECTED = "model('images').selected.indices"
 PICTURED = "model('pictured').indices"
 
 
@@ -423,13 +427,13 @@ async def open_page(folder: Path) -> AsyncIterator[Tab]:
             f"""void Object.assign(window, {{
                 model: (name) => Bokeh.documents[0].get_model_by_name(name),
                 byId: (id) => document.getElementById(id),
-                bounds: JSON.parse(document.getElementById("known").textContent).bounds,
+                bounds: JSON.parse(document.getElementById("data").textContent).bounds,
                 across: () => {PLOT}.x_range.end - {PLOT}.x_range.start,
                 upwards: () => {PLOT}.y_range.end - {PLOT}.y_range.start,
                 at: (row) => {{
                     const {{x_range, y_range, inner_width, inner_height}} = {PLOT};
                     const {{left, top}} = byId("plot").getBoundingClientRect();
-                    const {{x, y}} = model("paintings").data;
+                    const {{x, y}} = model("images").data;
                     return [left + (x[row] - x_range.start) / across() * inner_width,
                             top + (y_range.end - y[row]) / upwards() * inner_height];
                 }},
@@ -479,7 +483,7 @@ async def test_the_page_is_hovered_and_clicked_through(gallery: Gallery, tmp_pat
         assert await tab.value_of(SELECTED) == [0, *near]
         ends = await tab.value_of(
             "[...model('lines').data.x1].map((each) => x.indexOf(each))".replace(
-                "x.", "[...model('paintings').data.x]."
+                "x.", "[...model('images').data.x]."
             )
         )
         assert ends == near
@@ -576,7 +580,7 @@ async def test_what_is_chosen_is_not_covered(tmp_path: Path) -> None:
         await tab.until("model('chosen').data.x.length")
         assert await tab.value_of("byId('tip').hidden")
         [row] = await tab.value_of(f"{SELECTED}.slice(0, 1)")
-        assert await tab.value_of(f"model('chosen').data.x[0] === model('paintings').data.x[{row}]")
+        assert await tab.value_of(f"model('chosen').data.x[0] === model('images').data.x[{row}]")
         told = await tab.value_of(
             "[...byId('neighbours').children].map((each) => each.textContent.slice(-5))"
         )
@@ -603,7 +607,7 @@ async def test_from_near_by_the_dots_are_pictures(tmp_path: Path) -> None:
         await tab.value_of("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         window = await seen(tab)
         placed = await tab.value_of(
-            f"{PICTURED}.map((row) => [row, ...at(row), model('paintings').data.w[row]])"
+            f"{PICTURED}.map((row) => [row, ...at(row), model('images').data.w[row]])"
         )
         inside = [(row, x, y) for row, x, y, _ in placed if 10 < x < 1000 and 150 < y < 740]
         assert len(inside) > 2

@@ -204,7 +204,7 @@ GOOD = HEADER.encode() + b"\n" + row("a.jpg").encode() + b"\n"
         (GOOD + row("b.jpg").encode() + b"\x81\n", "line 3: undefined bytes; the SemArt tables are in"),
         (b"\xef\xbb\xbf" + GOOD, "line 1: a UTF-8 byte order mark"),
         (GOOD.decode().encode("utf-16"), "line 1: a UTF-16 byte order mark"),
-        (GOOD.decode().encode("utf-16-le"), "line 1: a zero byte"),
+        (GOOD.decode().encode("utf-16-le"), "line 1: a NUL byte"),
         (GOOD + row("b.jpg", "DÜRER").encode() + b"\n", "line 3: text in UTF-8; the SemArt"),
     ],
 )  # fmt: skip  # a fault a line

@@ -23,13 +23,13 @@ from postgres_server import PASSWORD, Server
 from semart_vectors.errors import (
     ConfigurationError,
     DatabaseError,
-    MetadataError,
     ModelMismatchError,
     SemartVectorsError,
+    VectorFileError,
 )
 from semart_vectors.gallery import Gallery
 from semart_vectors.metadata.merge import merge_vectors
-from semart_vectors.postgres import LoadReport, PostgresGallery, gallery as gallery_module, load, load_vectors
+from semart_vectors.postgres import LoadReport, PostgresGallery, load, load_vectors, search as search_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +111,7 @@ def test_the_tutorial_s_own_statement_copies_our_csv(url: str, tmp_path: Path) -
 
 def test_more_rows_than_a_block(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks join without a seam."""
-    monkeypatch.setattr("semart_vectors.metadata.merged_file.BLOCK_ROWS", 4)
+    monkeypatch.setattr("semart_vectors.metadata.vector_file.BLOCK_ROWS", 4)
     names = [f"{number}.jpg" for number in range(10)]
     vectors = vectors_of(10)
     load_vectors(merged(tmp_path, vectors, table=table_of(names)), url)
@@ -144,7 +144,7 @@ def test_half_keeps_what_fits_sixteen_bits(url: str, tmp_path: Path) -> None:
     with PostgresGallery.open(url) as gallery:
         assert gallery.search(query(wide[1]))[0].image_file == NAMES[1]
     wide[1, 5] = 65520
-    with pytest.raises(MetadataError, match=r"row 1 .*16 bits"):
+    with pytest.raises(VectorFileError, match=r"row 1 .*16 bits"):
         load_vectors(merged(tmp_path, wide), url, half=True)
     with pytest.raises(DatabaseError, match=r"as halfvec\(1024\), not vector\(1024\)"):
         load_vectors(merged(tmp_path, vectors_of(3)), url)
@@ -193,7 +193,7 @@ def test_a_table_of_another_model_is_refused(url: str, tmp_path: Path) -> None:
     other = query(vectors_of(1)[0], model="2022-04-11")
     with PostgresGallery.open(url) as gallery:
         assert gallery.model_version == MODEL
-        with pytest.raises(ModelMismatchError, match="do not compare"):
+        with pytest.raises(ModelMismatchError, match="cannot be compared"):
             gallery.search(other)
         path = merged(tmp_path, vectors_of(2), model="2022-04-11")
         assert load_vectors(path, url, replace=True).inserted == 2
@@ -206,7 +206,7 @@ def test_a_foreign_table_is_left_alone(url: str, tmp_path: Path) -> None:
     ask(url, "CREATE TABLE paintings (image_file text PRIMARY KEY)")
     with pytest.raises(DatabaseError, match=r"has no column .*vector"):
         load_vectors(merged(tmp_path, vectors_of(2)), url)
-    with pytest.raises(DatabaseError, match="paintings is no table of paintings"):
+    with pytest.raises(DatabaseError, match="no table paintings with vectors"):
         PostgresGallery.open(url)
 
 
@@ -214,7 +214,7 @@ def test_an_empty_table_is_said_to_be_empty(url: str, tmp_path: Path) -> None:
     """It has no model yet that a query could be of."""
     load_vectors(merged(tmp_path, vectors_of(2)), url)
     ask(url, "DELETE FROM paintings")
-    with pytest.raises(DatabaseError, match="paintings is empty: fill it by"):
+    with pytest.raises(DatabaseError, match="paintings is empty: fill it with"):
         PostgresGallery.open(url)
 
 
@@ -235,13 +235,13 @@ def test_what_postgresql_cannot_hold_is_told_with_its_place(url: str, tmp_path: 
     """NUL characters, lists, and names that would be cut; nothing is written."""
     table = table_of(NAMES[:3])
     table.loc[1, "school"] = "Du\0tch"
-    with pytest.raises(MetadataError, match=r"row 1 .*school is 'Du.x00tch'"):
+    with pytest.raises(VectorFileError, match=r"row 1 .*school is 'Du.x00tch'"):
         load_vectors(merged(tmp_path, vectors_of(3), table=table), url)
     table = table_of(NAMES[:3]).assign(palette=pd.Series([[1], [2], [3]], dtype=object))
-    with pytest.raises(MetadataError, match="palette is list"):
+    with pytest.raises(VectorFileError, match="palette is list"):
         load_vectors(merged(tmp_path, vectors_of(3), table=table), url)
     table = table_of(NAMES[:3]).assign(**{"x" * 64: 1})
-    with pytest.raises(MetadataError, match="63 bytes"):
+    with pytest.raises(VectorFileError, match="63 bytes"):
         load_vectors(merged(tmp_path, vectors_of(3), table=table), url)
     assert ask(url, "SELECT to_regclass('paintings')") == [(None,)]
 
@@ -258,10 +258,10 @@ def test_the_search_agrees_with_the_gallery_s(
     path = merged(tmp_path, vectors, table=table_of(names))
     load_vectors(path, url, index=index)
     wanted = query(vectors[17])
-    expected = Gallery.open(path).search(wanted, k=60, leave_out="017.jpg")
+    expected = Gallery.open(path).search(wanted, k=60, exclude="017.jpg")
     for exact in (False, True):
         with PostgresGallery.open(url + BY_INDEX) as gallery:
-            found = gallery.search(wanted, k=60, leave_out="017.jpg", exact=exact, ef_search=400, probes=1)
+            found = gallery.search(wanted, k=60, exclude="017.jpg", exact=exact, ef_search=400, probes=1)
         assert [match.image_file for match in found] == [match.image_file for match in expected]
         assert [match.metadata for match in found] == [match.metadata for match in expected]
         np.testing.assert_allclose(
@@ -298,7 +298,7 @@ def test_a_load_waits_for_a_lock_only_so_long(
     """And says what it waited for; so does a gallery that is opened."""
     path = merged(tmp_path, vectors_of(2))
     load_vectors(path, url)
-    monkeypatch.setitem(load._PATIENCE, "lock_timeout", "50ms")
+    monkeypatch.setitem(load._LOAD_SETTINGS, "lock_timeout", "50ms")
     with psycopg.connect(url) as somebody:
         somebody.execute("LOCK TABLE paintings IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(DatabaseError, match="another load, or somebody's transaction"):
@@ -313,7 +313,7 @@ def test_a_server_that_says_nothing_is_left(
 ) -> None:
     """It does not even say that the time is up: the connection is ended here."""
     load_vectors(merged(tmp_path, vectors_of(2)), url)
-    monkeypatch.setattr(gallery_module, "_GRACE_S", 0.1)
+    monkeypatch.setattr(search_module, "_GRACE_S", 0.1)
     with PostgresGallery.open(url, timeout_s=0.1) as gallery:
         [(process,)] = server.ask(
             "SELECT pid FROM pg_stat_activity WHERE datname = 'paintings' AND query LIKE '%vector%'"
@@ -440,7 +440,7 @@ def test_what_the_user_may_not_do_is_said(server: Server, url: str, tmp_path: Pa
         with pytest.raises(DatabaseError, match="run CREATE EXTENSION vector once"):
             load_vectors(path, guest)
         ask(url, "CREATE EXTENSION vector")
-        with pytest.raises(DatabaseError, match="permission denied for schema public; let its owner"):
+        with pytest.raises(DatabaseError, match="permission denied for schema public; ask its owner"):
             load_vectors(path, guest)
     finally:
         ask(url, "DROP ROLE guest")
@@ -485,7 +485,7 @@ async def test_load_from_the_command_line(url: str, tmp_path: Path) -> None:
     assert (ran.code, ran.out) == (0, "3 paintings in paintings: 0 inserted, 0 updated, 3 unchanged\n")
     await asyncio.to_thread(merged, tmp_path, vectors_of(3), model="2022-04-11")
     ran = await cli("load", "paintings.parquet", "--postgres", url, cwd=tmp_path)
-    assert (ran.code, "do not compare" in ran.err, PASSWORD in ran.err) == (6, True, False)
+    assert (ran.code, "cannot be compared" in ran.err, PASSWORD in ran.err) == (6, True, False)
     ran = await cli("load", "paintings.parquet", "--postgres", url + "-missing", cwd=tmp_path)
     assert (ran.code, "does not exist" in ran.err, PASSWORD in ran.err) == (9, True, False)
 
@@ -506,7 +506,7 @@ async def test_search_from_the_command_line(service: FakeService, url: str, tmp_
     ran = await cli("search", "a ship", "--postgres", url, "--where=year<0", cwd=tmp_path, service=service)
     assert (ran.code, ran.out, ran.err) == (0, "", "Nothing was found\n")
     ran = await cli("search", "a ship", "--postgres", url, "--table=other", cwd=tmp_path, service=service)
-    assert (ran.code, "other is no table of paintings" in ran.err, PASSWORD in ran.err) == (9, True, False)
+    assert (ran.code, "no table other with vectors" in ran.err, PASSWORD in ran.err) == (9, True, False)
     for none_or_both in ((), ("--postgres", url, "--vectors", str(path))):
         assert (await cli("search", "a ship", *none_or_both, cwd=tmp_path, service=service)).code == 2
     assert len(service.calls) == 2

@@ -104,7 +104,7 @@ def read_file(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> tu
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         if is_out_of_resources(error):
             raise OutOfResourcesError(
-                f"this machine has too few file descriptors, or too little memory, to read an image: {error}; "
+                f"this machine has too few file descriptors or too little memory to read an image: {error}; "
                 "raise its limits (ulimit -n) or lower max_in_flight, and run again"
             ) from error
         reason = getattr(error, "strerror", None) or str(error)

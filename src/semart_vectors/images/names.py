@@ -2,7 +2,7 @@
 
 A file name may hold any bytes except ``/`` and NUL, while Parquet, JSON and terminals want UTF-8. A path in
 UTF-8 is its own text, to the character: nothing is normalised. A byte that is not UTF-8 is written as ``//``
-and two hexadecimal digits: ``caf//e9.jpg``. No path below a folder holds ``//``, so no two files share a text.
+and two hexadecimal digits: ``caf//e9.jpg``. No path below a folder holds ``//``, so no text means two files.
 """
 
 from __future__ import annotations
