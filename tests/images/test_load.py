@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pictures import picture
-from semart_vectors.errors import InvalidInputError, UnreadableImageError
-from semart_vectors.images.load import fingerprint_of, load_bytes, load_file
+from semart_vectors.errors import InvalidInputError, OutOfResourcesError, UnreadableImageError
+from semart_vectors.images import load as load_module
+from semart_vectors.images.load import MAX_BYTES, fingerprint_of, load_bytes, load_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,3 +138,61 @@ def test_rewriting_a_file_changes_its_fingerprint_even_with_its_old_time(tmp_pat
     assert path.stat().st_mtime_ns == status.st_mtime_ns
     assert fingerprint_of(path.stat()) != fingerprint_of(status)
     assert -(2**63) <= fingerprint_of(status) < 2**63
+
+
+def test_a_fingerprint_uses_all_of_its_64_bits(tmp_path: Path) -> None:
+    """It is signed, as Parquet stores it, and differs for each time of modification."""
+    path = tmp_path / "a.jpg"
+    path.touch()
+    fingerprints = set()
+    for second in range(40):
+        os.utime(path, (second, second))
+        fingerprints.add(fingerprint_of(path.stat()))
+    assert len(fingerprints) == 40
+    assert -(2**63) <= min(fingerprints) < 0 < max(fingerprints) < 2**63
+
+
+@pytest.mark.parametrize("missing", [1, 5])
+def test_a_file_is_read_as_soon_as_a_descriptor_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: int
+) -> None:
+    """Connections give theirs back as calls end; if none does, the image is not to blame."""
+    (tmp_path / "a.jpg").write_bytes(picture())
+    monkeypatch.setattr(load_module, "_RETRY_EVERY_S", 0.001)
+    real_open, refused = os.open, 0
+
+    def scarce(path: str, flags: int) -> int:
+        nonlocal refused
+        if refused < missing:
+            refused += 1
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real_open(path, flags)
+
+    monkeypatch.setattr(os, "open", scarce)
+    assert load_file(tmp_path / "a.jpg").data == picture()
+    refused = 0
+    monkeypatch.setattr(load_module, "_DESCRIPTOR_WAIT_S", 0)
+    with pytest.raises(OutOfResourcesError, match=r"Too many open files.*ulimit -n"):
+        load_file(tmp_path / "a.jpg")
+    assert refused == 1
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_completely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy that is still under way; what is larger than allowed by then is refused all the same."""
+    path, data = tmp_path / "a.jpg", picture()
+    path.write_bytes(data[:-500])
+    real_fstat = os.fstat
+
+    def fstat(descriptor: int) -> os.stat_result:
+        status = real_fstat(descriptor)
+        path.write_bytes(data)
+        return status
+
+    monkeypatch.setattr(os, "fstat", fstat)
+    assert load_file(path).data == data
+    path.write_bytes(b"")
+    data += bytes(MAX_BYTES)
+    with pytest.raises(InvalidInputError, match="at most 20,971,520"):
+        load_file(path)

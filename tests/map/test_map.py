@@ -15,7 +15,7 @@ from PIL import Image
 
 from command_line import cli
 from map_galleries import in_groups, known_of, make_gallery
-from semart_vectors.errors import ConfigurationError, DiskError
+from semart_vectors.errors import ConfigurationError, DiskError, VectorFileError
 from semart_vectors.gallery import Gallery
 from semart_vectors.images.names import to_text
 from semart_vectors.map import draw as draw_module, draw_map
@@ -116,6 +116,27 @@ def test_the_sheet_shows_every_painting(tmp_path: Path) -> None:
     assert {(number, 255 - number, 60) for number in range(60) if number not in {3, 7}} <= seen
     assert not {(3, 252, 60), (7, 248, 60)} & seen
     assert (0xE6, 0xE2, 0xDA) in seen
+
+
+def test_a_merged_file_is_drawn_as_its_gallery_is(tmp_path: Path) -> None:
+    """Its path is enough; a file that is none is refused before anything is drawn."""
+    gallery = make_gallery(tmp_path, in_groups(2, 5))
+    for source, name in ((gallery, "gallery.png"), (str(tmp_path / "paintings.parquet"), "path.png")):
+        assert draw_map(source, tmp_path / "images", tmp_path / name).total == 10
+    assert (tmp_path / "gallery.png").read_bytes() == (tmp_path / "path.png").read_bytes()
+    with pytest.raises(VectorFileError, match=r"absent\.parquet"):
+        draw_map(tmp_path / "absent.parquet", tmp_path / "images", tmp_path / "no.png")
+    assert not (tmp_path / "no.png").exists()
+
+
+@pytest.mark.parametrize("name", ["map.png", "map.html"])
+@pytest.mark.parametrize(("progress", "shown"), [(True, True), (False, False), (None, False)])
+def test_progress_is_shown_on_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, *, progress: bool | None, shown: bool
+) -> None:
+    """Without a word about it, only on a terminal, which stderr is not here."""
+    draw_map(make_gallery(tmp_path, in_groups(1, 3)), tmp_path / "images", tmp_path / name, progress=progress)
+    assert ("3/3" in capsys.readouterr().err) is shown
 
 
 @pytest.mark.parametrize("name", ["map.png", "map.html"])
