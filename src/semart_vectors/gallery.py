@@ -77,7 +77,7 @@ class Gallery:
 
         Raises:
             VectorFileError: it cannot be read, lacks a column, or holds two models, or a name twice.
-            DiskError: there is no room for the temporary file.
+            DiskError: the disk failed, or there is no room for the temporary file.
         """
         batches, start, model_version = [], 0, ""
         with VectorFile.open(path) as source:

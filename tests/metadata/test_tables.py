@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -10,10 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from semart_vectors.errors import ConfigurationError, MetadataError
+from semart_vectors.errors import ConfigurationError, DiskError, MetadataError, VectorFileError
+from semart_vectors.gallery import Gallery
 from semart_vectors.metadata.tables import read_metadata, write_metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
@@ -91,6 +95,26 @@ def test_a_damaged_parquet_table_is_refused(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(MetadataError, match=r"cannot read .*table\.parquet: "):
             read_metadata(path)
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.EIO, DiskError), (errno.EACCES, None)])
+@pytest.mark.parametrize("read", [read_metadata, Gallery.open], ids=["a table", "a file of vectors"])
+def test_a_disk_that_fails_is_not_a_fault_of_the_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    read: Callable[[Path], object],
+    number: int,
+    kind: type[Exception] | None,
+) -> None:
+    """It may be all right; any other reason is about the file itself."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
+    kind = kind or (MetadataError if read is read_metadata else VectorFileError)
+    with pytest.raises(kind, match=rf"cannot read .*table\.parquet: {os.strerror(number)}"):
+        read(tmp_path / "table.parquet")
 
 
 def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import errno
 import re
 from collections import Counter
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from semart_vectors.errors import ConfigurationError, MetadataError
-from semart_vectors.files import write_aside
+from semart_vectors.files import disk_error, write_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -45,6 +46,7 @@ def read_metadata(path: str | PathLike[str]) -> pd.DataFrame:
 
     Raises:
         MetadataError: the file cannot be read, or image_file is absent, empty or repeated somewhere.
+        DiskError: the disk failed.
     """
     table: pd.DataFrame = read_table(Path(path)).to_pandas()
     # Parquet that pandas wrote may hold image_file as the index.
@@ -179,12 +181,18 @@ def _is_tab(path: Path, error: type[ConfigurationError | MetadataError]) -> bool
 
 @contextmanager
 def read_errors(path: Path, kind: type[MetadataError | VectorFileError] = MetadataError) -> Iterator[None]:
-    """Translate whatever is raised while a file is read into one kind of error, with the file's name."""
+    """Translate whatever is raised while a file is read into one kind of error, with the file's name.
+
+    Raises:
+        DiskError: the disk failed, so the file may be all right.
+    """
     try:
         yield
     except kind:
         raise
     except (OSError, pa.ArrowException, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EIO:
+            raise disk_error(path, error, doing="read") from error
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
         raise kind(f"cannot read {path}: {reason}") from error
 
