@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,8 +74,15 @@ def test_vectors_never_stand_beside_the_names_of_others(
 def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
     """Damage, other names, other files, no folder."""
     path = merged(tmp_path, vectors_of(3))
-    for output in ("v.npz", "missing/v.npy"):
-        with pytest.raises(ConfigurationError):
+    (tmp_path / "folder.npy").mkdir()
+    (tmp_path / "names.jsonl").mkdir()
+    for output, reason in {
+        "v.npz": "must end with .npy",
+        "missing/v.npy": "missing is not a folder; create it first",
+        "folder.npy": "folder.npy: it is a folder",
+        "names.npy": "names.jsonl: it is a folder",
+    }.items():
+        with pytest.raises(ConfigurationError, match=re.escape(reason)):
             export_vectors(path, tmp_path / output)
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
