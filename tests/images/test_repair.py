@@ -19,7 +19,7 @@ from fake_service import vector_for
 from helpers import jpeg
 from semart_vectors import EmbeddingJob, ImageRepair
 from semart_vectors.errors import ConfigurationError, InvalidInputError
-from semart_vectors.images import repair as repairs_module
+from semart_vectors.images import load as load_module, repair as repairs_module
 from semart_vectors.images.load import check_image
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def test_a_side_that_the_service_does_not_take_is_no_option(side_px: int) -> Non
 
 def test_one_large_file_at_a_time_is_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small ones do not wait for one another; what is too large for memory is not read at all."""
-    real_read, reading, together = repairs_module.read_file, set[str](), threading.Barrier(2)
+    real_read, reading, together = load_module.read_file, set[str](), threading.Barrier(2)
     at_once: dict[str, int] = {}
 
     def read_file(path: Path, *, max_bytes: int) -> tuple[bytes, os.stat_result]:
