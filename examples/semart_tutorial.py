@@ -150,7 +150,7 @@ async def search(embedder: AsyncVisionEmbedder, url: str, images: Path, painting
     def find_and_draw() -> None:
         same_type = f"type = '{kind}'"
         with PostgresGallery.open(url, table="semart_tutorial_hnsw") as gallery:
-            neighbours = gallery.search(gallery.embedding(name), k=K, where=same_type, leave_out=name)
+            neighbours = gallery.search(gallery.embedding(name), k=K, where=same_type, exclude=name)
             rows = [
                 row(Panel(None, WORDS), gallery.search(words, k=K), images),
                 row(Panel(REFERENCE, str(REFERENCE)), gallery.search(picture, k=K), images),

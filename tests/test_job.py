@@ -526,7 +526,7 @@ async def test_a_lack_of_descriptors_is_no_images_fault(
 
     with monkeypatch.context() as patch:
         patch.setattr(images_module, "_read_regular_file", refuse)
-        patch.setattr(images_module, "_SCARCE_FOR_S", 0.1)
+        patch.setattr(images_module, "_DESCRIPTOR_WAIT_S", 0.1)
         with pytest.raises(OutOfResourcesError, match="ulimit"):
             await run(embedder, tmp_path)
     assert (await run(embedder, tmp_path)).embedded == 10

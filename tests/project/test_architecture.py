@@ -61,7 +61,7 @@ FOREIGN = {
     "sklearn": "map",
     "starlette": "emulator",
     "threadpoolctl": "map",
-    "tqdm": "cli pipeline",
+    "tqdm": "cli map pipeline",
     "uvicorn": "emulator",
 }
 """Libraries that are known to few: each is met at one seam, and its errors are translated there."""

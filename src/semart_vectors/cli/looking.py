@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 import orjson
-from tqdm import tqdm
 
 from semart_vectors.cli.options import AS_JSON, DIRECTORY, FILE, TABLE
 from semart_vectors.cli.output import first_few, print_result, say
@@ -54,7 +52,7 @@ def search(  # noqa: PLR0917 - click passes them all by name
     It is an image file, or one's https:// address, or the name of one of the paintings, or else a text.
     """
     from semart_vectors.search.query import embed_query
-    from semart_vectors.search.results import title_and_author
+    from semart_vectors.search.results import caption
 
     if sheet is not None:
         _check_sheet(sheet, images)
@@ -63,11 +61,11 @@ def search(  # noqa: PLR0917 - click passes them all by name
         # Before the call that a query may cost: is there anything to find? What is empty has no model.
         if gallery.model_version if where is None else gallery.count(where):
             wanted = run_in_loop(embed_query(query, gallery, _open_embedder))
-            matches = gallery.search(wanted.embedding, k=k, where=where, leave_out=wanted.leave_out)
+            matches = gallery.search(wanted.embedding, k=k, where=where, exclude=wanted.exclude)
     if as_json:
         say(orjson.dumps([_as_found(match) for match in matches], default=_jsonable))
     for match in matches if not as_json else ():
-        told = [f"{match.score:.4f}", *title_and_author(match.metadata), match.image_file]
+        told = [f"{match.score:.4f}", *caption(match.metadata), match.image_file]
         say("  ".join(text for text in told if text))
     if not matches:
         say("Nothing was found", err=True)
@@ -92,19 +90,15 @@ def search(  # noqa: PLR0917 - click passes them all by name
 def map_command(paintings: Path, images_dir: Path, output: Path, colour_by: str | None, title: str) -> None:
     """Draw the whole collection so that near paintings stand together."""
     with extra("map"):
-        from semart_vectors.map import MOST, draw_map
-    from semart_vectors.gallery import Gallery
+        from semart_vectors.map import draw_map
 
-    gallery = Gallery.open(paintings)
-    total = min(len(gallery), MOST)
-    progress = partial(tqdm, total=total, unit="img", desc="pictures", disable=None)
-    report = draw_map(gallery, images_dir, output, colour_by=colour_by, title=title, progress=progress)
-    of = "" if report.paintings == report.total else f" of {report.total:,}, taken evenly,"
-    say(f"{report.paintings:,} paintings{of} drawn on {output}")
-    if report.without_picture:
+    report = draw_map(paintings, images_dir, output, colour_by=colour_by, title=title)
+    of = "" if report.drawn == report.total else f" of {report.total:,}, taken evenly,"
+    say(f"{report.drawn:,} paintings{of} drawn on {output}")
+    if report.unreadable:
         say(
-            f"{len(report.without_picture):,} have no readable picture in {images_dir} and are grey: "
-            f"{first_few(report.without_picture)}",
+            f"{len(report.unreadable):,} have no readable picture in {images_dir} and are grey: "
+            f"{first_few(report.unreadable)}",
             err=True,
         )
 
@@ -205,9 +199,9 @@ def _check_sheet(sheet: Path, images: Path | None) -> None:
 
 def _draw_found(query: Query, matches: list[Match], images: Path, sheet: Path) -> None:
     from semart_vectors.search.contact_sheet import contact_sheet
-    from semart_vectors.search.results import found_row
+    from semart_vectors.search.results import result_row
 
     if len(matches) > _ON_A_SHEET:
         say(f"The sheet has the first {_ON_A_SHEET} of {len(matches):,}", err=True)
-    row = found_row(query, matches[:_ON_A_SHEET], images)
+    row = result_row(query, matches[:_ON_A_SHEET], images)
     contact_sheet([row], sheet, title="The nearest paintings")

@@ -22,7 +22,7 @@ from semart_vectors.metadata.semart import clean_semart
 from semart_vectors.metadata.tables import write_metadata
 from semart_vectors.search.contact_sheet import contact_sheet
 from semart_vectors.search.query import embed_query
-from semart_vectors.search.results import found_row
+from semart_vectors.search.results import result_row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,9 +145,9 @@ async def _search(
     for each in queries:
         query = await embed_query(each, gallery, open_embedder)
         matches = await asyncio.to_thread(
-            gallery.search, query.embedding, k=NEIGHBOURS, leave_out=query.leave_out
+            gallery.search, query.embedding, k=NEIGHBOURS, exclude=query.exclude
         )
-        rows.append(found_row(query, matches, images_dir))
+        rows.append(result_row(query, matches, images_dir))
     return rows
 
 

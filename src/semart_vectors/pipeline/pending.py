@@ -12,8 +12,9 @@ from itertools import compress
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
-from semart_vectors.images.load import NAMES_AT_A_TIME, fingerprint_of, walk_images
+from semart_vectors.images.load import fingerprint_of
 from semart_vectors.images.names import to_path, to_texts
+from semart_vectors.images.walk import NAMES_AT_A_TIME, walk_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

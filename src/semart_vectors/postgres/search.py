@@ -1,4 +1,4 @@
-"""`PostgresGallery`: a table of paintings, searched as `Gallery` searches a file."""
+"""`PostgresGallery`: a table of images with their vectors, searched as `Gallery` searches a file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from semart_vectors.errors import ConfigurationError, DatabaseError, ModelMismat
 from semart_vectors.gallery import Match
 from semart_vectors.images.names import to_text
 from semart_vectors.postgres.connection import (
+    abort,
     columns_of,
     connect,
     database_errors,
-    hang_up,
     identifier,
     primary,
     set_local,
@@ -35,65 +35,71 @@ if TYPE_CHECKING:
 _OURS = {"image_file", "vector", "model_version"}
 
 _ITERATIVE = (0, 8)
-"""The version of pgvector that goes on through an index while too few rows meet a condition."""
+"""The version of pgvector that scans an index further while too few rows meet a condition."""
 
-_LONGEST_S = 86_400.0
+_MAX_TIMEOUT_S = 86_400.0
 _GRACE_S = 5.0
-"""How much longer than its time the database has to say that it is up."""
+"""How long after the timeout the database may take to report it, before the connection is ended."""
 
 _DISTANCE = sql.Identifier("semart_vectors.distance")
-"""What no column of a collection is called."""
+"""A name that no column of the table has."""
 
 
 class PostgresGallery:
-    """A table that `load_vectors` filled, opened to be searched.
+    """A table that `load_vectors` filled, opened for searching.
 
     ::
 
         with PostgresGallery.open("postgresql://me@localhost/art", table="paintings") as gallery:
             for match in gallery.search(await embedder.embed_text("a ship in a storm"), k=12): ...
 
-    It holds one connection and writes nothing. Threads may share it, and take turns.
+    It holds one connection, and writes nothing. Threads may share it; their searches take turns.
     """
 
     def __init__(self, connection: Connection, table: str, *, timeout_s: float) -> None:
-        """Take what `open` opened."""
+        """Take an open connection: use `PostgresGallery.open`."""
         self._connection = connection
         self._table = table
         self._target = identifier(table)
         self._timeout_s = timeout_s
-        self._turn = Lock()
+        self._lock = Lock()
         self._types = columns_of(connection, self._target)
         if not self._types.keys() >= _OURS:
-            raise DatabaseError(f"{table} is no table of paintings: fill it by `semart-vectors load`")
+            raise DatabaseError(
+                f"there is no table {table} with vectors in the database: fill it with `semart-vectors load`"
+            )
         self._others = [name for name in self._types if name not in _OURS]
         first = connection.execute(self._sql("SELECT model_version FROM {table} LIMIT 1")).fetchone()
         if first is None:
-            raise DatabaseError(f"the table {table} is empty: fill it by `semart-vectors load`")
+            raise DatabaseError(f"the table {table} is empty: fill it with `semart-vectors load`")
         self.model_version: str = first[0]
         """The model of all its vectors."""
-        connection.execute("SELECT '[1]'::vector")  # brings pgvector in, which then knows its settings
+        connection.execute(
+            "SELECT '[1]'::vector"
+        )  # loads pgvector into this session, and with it its settings
         self._iterative = _pgvector_version(connection) >= _ITERATIVE
 
     @classmethod
     def open(cls, url: str, *, table: str = "paintings", timeout_s: float = 30) -> Self:
-        """Connect to a database and look at a table of it.
+        """Connect to a database and open one of its tables.
 
         Args:
             url: The database, such as ``postgresql://user:password@host:5432/database``.
-            table: Its name, or ``schema.name``.
-            timeout_s: Seconds after which the database gives a search up, or this up.
+            table: Name of the table, or ``schema.name``.
+            timeout_s: Seconds after which opening, or a search, fails; at most a day.
 
         Raises:
-            ConfigurationError: the address or an option cannot be understood.
-            DatabaseError: the database cannot be reached, or has no such table, or one without rows.
+            ConfigurationError: the URL or an option is not valid.
+            DatabaseError: the database cannot be reached, or has no such table, or the table has no rows.
         """
         identifier(table)
-        if not 0 < timeout_s <= _LONGEST_S:
-            raise ConfigurationError(f"timeout_s must be above 0 and at most a day, not {timeout_s}")
+        if not 0 < timeout_s <= _MAX_TIMEOUT_S:
+            raise ConfigurationError(
+                f"timeout_s must be above 0 and at most {_MAX_TIMEOUT_S:g}, not {timeout_s}"
+            )
         connection = connect(url)
         try:
-            with database_errors(), time_limit(timeout_s + _GRACE_S, partial(hang_up, connection)):
+            with database_errors(), time_limit(timeout_s + _GRACE_S, partial(abort, connection)):
                 connection.execute("SELECT set_config('statement_timeout', %s, false)", [_ms(timeout_s)])
                 connection.read_only = True
                 return cls(connection, table, timeout_s=timeout_s)
@@ -115,25 +121,25 @@ class PostgresGallery:
         return self.count()
 
     def count(self, where: str | None = None) -> int:
-        """Return how many paintings there are, or how many of them meet a condition.
+        """Return how many images there are, or how many meet a condition as described in `search`.
 
         Raises:
-            ConfigurationError: the condition cannot be understood.
-            DatabaseError: the database refused, or was lost.
+            ConfigurationError: the condition is not valid.
+            DatabaseError: the database refused, or the connection was lost.
         """
         with self._transaction():
-            # With a parameter PostgreSQL takes one statement and no more.
+            # With a parameter PostgreSQL accepts one statement only.
             rows = self._ask(
                 "SELECT count(*) FROM {table} WHERE %(all)s AND ({condition})", {"all": True}, where
             )
         return int(rows[0][0])
 
     def embedding(self, image_file: str) -> Embedding:
-        """Return the vector of a painting in the table, to search with.
+        """Return the vector of an image in the table, to search with.
 
         Raises:
-            KeyError: there is none of that name.
-            DatabaseError: the database refused, or was lost.
+            KeyError: no image has this name.
+            DatabaseError: the database refused, or the connection was lost.
         """
         numbers, model_version = self._row(image_file, "vector::text, model_version")
         vector = np.array([float(number) for number in numbers[1:-1].split(",")], np.float32)
@@ -141,11 +147,11 @@ class PostgresGallery:
         return Embedding(image_file, vector, model_version, attempts=0)
 
     def metadata(self, image_file: str) -> dict[str, Any]:
-        """Return what `search` would tell of a painting: its columns, but for its name and its vector.
+        """Return the columns of an image, except for its name and its vector, as `search` does.
 
         Raises:
-            KeyError: there is none of that name.
-            DatabaseError: the database refused, or was lost.
+            KeyError: no image has this name.
+            DatabaseError: the database refused, or the connection was lost.
         """
         _, *values = self._row(image_file, "image_file{others}")
         return dict(zip(self._others, values, strict=True))
@@ -156,33 +162,34 @@ class PostgresGallery:
         *,
         k: int = 12,
         where: str | None = None,
-        leave_out: str | None = None,
+        exclude: str | None = None,
         exact: bool = False,
         ef_search: int | None = None,
         probes: int | None = None,
     ) -> list[Match]:
-        """Find the paintings whose vectors are nearest to the query's.
+        """Find the images whose vectors are nearest to the query's.
 
         Args:
             query: What `embed_image`, `embed_text` or `embedding` returned.
-            k: How many to find; fewer where there are not so many.
-            where: A condition on the table's columns, in SQL. It is run as it is, by a transaction that may
-                only read: take it from whoever may read the database, and from nobody else.
-            leave_out: The name of a painting that is not wanted, such as the query itself.
-            exact: Look at all rows, whatever indexes there are.
-            ef_search: How far an hnsw index is searched, 1 to 1000; the server's own setting, 40, unless
-                given.
-            probes: How many lists of an ivfflat index are searched; the server's own setting, 1, unless
-                given.
+            k: How many to return; fewer if there are not so many.
+            where: A condition on the table's columns, in SQL. It is run as it is, in a read-only transaction:
+                accept conditions only from people who may read the whole database.
+            exclude: The name of an image to leave out, such as the query itself.
+            exact: Compare all rows, whatever indexes there are.
+            ef_search: How many candidates an hnsw index keeps, 1 to 1000; unless given, the server's setting
+                (pgvector's default is 40).
+            probes: How many lists of an ivfflat index are searched; unless given, the server's setting
+                (pgvector's default is 1).
 
         Returns:
-            The nearest, best first; of two equally near the one whose name comes first, for the last place
-            with `exact` only. A vector of length 0 has the score 0 and comes last.
+            The nearest, best first; of two with the same score, the one whose name comes first. Which of them
+            gets the last place is certain only with `exact`. A vector of length 0 has the score 0 and comes
+            last.
 
         Raises:
             ModelMismatchError: the query's vector is of another model.
-            ConfigurationError: the condition cannot be understood, or an option is out of range.
-            DatabaseError: the database refused, took longer than the timeout, or was lost.
+            ConfigurationError: the condition is not valid, or an option is out of range.
+            DatabaseError: the database refused, took longer than the timeout, or the connection was lost.
         """
         if k < 1:
             raise ConfigurationError(f"k must be at least 1, not {k}")
@@ -195,18 +202,18 @@ class PostgresGallery:
                 set_local(self._connection, "ivfflat.iterative_scan", "relaxed_order")
             values = {
                 "query": str(query.vector.tolist()),
-                "leave_out": None if leave_out is None else to_text(leave_out),
+                "exclude": None if exclude is None else to_text(exclude),
                 "k": k,
             }
             rows = self._nearest(values, where, exact=exact)
-            if len(rows) < k and not exact:  # an index gives up after a while
+            if len(rows) < k and not exact:  # the scan of an index ends after a while
                 rows = self._nearest(values, where, exact=True)
-        # Of the rows that were found, not of those when it was opened: the table may have been replaced.
+        # Check the rows that were found too: the table may have been replaced since it was opened.
         models = {self.model_version} | {row[1] for row in rows}
         for model in models - {query.model_version}:
             raise ModelMismatchError(
                 f"the query's vector is of model {query.model_version}, those of {self._table} are of "
-                f"{model}: vectors of two models do not compare"
+                f"{model}: vectors of two models cannot be compared"
             )
         return [
             Match(name, 0.0 if math.isnan(score) else score, dict(zip(self._others, values, strict=True)))
@@ -219,19 +226,19 @@ class PostgresGallery:
         return self._ask(
             "SELECT image_file, model_version, 1 - {alias}{others} FROM ("
             " SELECT *, {distance} AS {alias} FROM {table} WHERE ({condition})"
-            " AND vector IS NOT NULL AND image_file IS DISTINCT FROM %(leave_out)s::text"
+            " AND vector IS NOT NULL AND image_file IS DISTINCT FROM %(exclude)s::text"
             " ORDER BY {order} LIMIT %(k)s"
             ") AS nearest ORDER BY {alias}, image_file",
             values,
             where,
             alias=_DISTANCE,
             distance=distance,
-            # No index is in the order of a sum, and those of the condition's columns stay of use.
+            # Adding 0 rules out an index on the vectors, and keeps those on the columns of the condition.
             order=sql.SQL("({}) + 0, image_file").format(distance) if exact else distance,
         )
 
     def _row(self, image_file: str, columns: str) -> tuple[Any, ...]:
-        """Return some columns of a painting, or raise `KeyError`."""
+        """Return some columns of an image, or raise `KeyError`."""
         name = to_text(image_file)
         if "\0" in name:
             raise KeyError(image_file)
@@ -247,9 +254,9 @@ class PostgresGallery:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         with (
-            self._turn,
+            self._lock,
             database_errors(),
-            time_limit(self._timeout_s + _GRACE_S, partial(hang_up, self._connection)),
+            time_limit(self._timeout_s + _GRACE_S, partial(abort, self._connection)),
             self._connection.transaction(),
         ):
             yield
@@ -261,7 +268,7 @@ class PostgresGallery:
     def _ask(
         self, template: str, values: dict[str, Any], where: str | None = None, **parts: sql.Composable
     ) -> list[tuple[Any, ...]]:
-        # Users write conditions, not templates; the newline ends a comment in one.
+        # A condition is no template, so % is escaped; the newline ends a comment in it.
         condition = sql.SQL("TRUE" if where is None else where.replace("%", "%%") + "\n")
         statement = self._sql(template, condition=condition, **parts)
         try:
