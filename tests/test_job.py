@@ -6,10 +6,8 @@ import asyncio
 import errno
 import os
 import shutil
-import sys
 import time
 from collections import Counter
-from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -259,25 +257,6 @@ async def test_cancelling_loses_nothing_and_is_not_swallowed(tmp_path: Path) -> 
     assert 0 < paid < 60
     assert Counter(service.paid) == Counter(images.values())
     check_vectors(tmp_path, images)
-
-
-@pytest.mark.timeout(120)
-async def _embed(service: FakeService, folder: Path, rate: int, in_flight: int) -> asyncio.subprocess.Process:
-    """Start the command line as a user would."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "semart_vectors",
-        "embed",
-        str(folder / "images"),
-        "--checkpoint",
-        str(folder / "ck"),
-        f"--requests-per-second={rate}",
-        f"--max-in-flight={in_flight}",
-        env={**os.environ, "VISION_ENDPOINT": service.endpoint, "VISION_KEY": "k"},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
 
 
 async def test_two_jobs_never_write_to_one_checkpoint(tmp_path: Path) -> None:
@@ -581,19 +560,6 @@ async def test_a_job_that_is_stopped_early_does_not_tell_a_wrong_number(
     with pytest.raises(AuthenticationError):
         await run(embedder, tmp_path)
     assert (await status(tmp_path)).asked_for in (None, 300)
-
-
-async def test_images_to_embed_are_handed_on_some_at_a_time(
-    embedder: AsyncVisionEmbedder, tmp_path: Path
-) -> None:
-    """Never none, never more than 16, each once."""
-    images = make_images(tmp_path / "images", 150)
-    job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck")._new_run()
-    async with AsyncExitStack() as closing:
-        await job.open_checkpoint(closing)
-        chunks = [names async for names in job._pending()]
-    assert {1 <= len(names) <= 16 for names in chunks} == {True}
-    assert [name for names in chunks for name in names] == sorted(images)
 
 
 async def test_a_job_that_is_run_again_keeps_to_the_rate_of_the_run_before(tmp_path: Path) -> None:
