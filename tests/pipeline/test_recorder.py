@@ -1,0 +1,256 @@
+"""Outcomes into the checkpoint: what a disk refuses, and the rate that the next run keeps to."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fake_service import FakeService
+from helpers import QUICK, make_images
+from jobs import run, status
+from pipeline_bench import Bench, answer
+from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
+from semart_vectors.checkpoint.journal import Journal, Record
+from semart_vectors.checkpoint.store import (
+    Checkpoint,
+    Done,
+    Failed,
+)
+from semart_vectors.errors import (
+    DiskError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    """Set the parts up, with a thread for the store."""
+    with ThreadPoolExecutor(1) as writer:
+        built = Bench(writer)
+        yield built
+        built.store.open_door.set()
+
+
+async def test_a_write_error_while_a_job_stops_loses_nothing_and_it_is_still_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is under way is taken all the same, and saved when the disk takes it again."""
+    make_images(tmp_path / "images", 30)
+    refusals = 0
+
+    def refuse_once(checkpoint: Checkpoint, entries: list[Done | Failed]) -> None:
+        nonlocal refusals
+        if entries and refusals:
+            refusals -= 1
+            raise DiskError("cannot write")
+        record(checkpoint, entries)
+
+    record = Checkpoint.record
+    monkeypatch.setattr(Checkpoint, "record", refuse_once)
+    async with (
+        FakeService(latency_s=0.25) as service,
+        AsyncVisionEmbedder(
+            service.endpoint, "k", requests_per_second=None, max_in_flight=4, retry=QUICK
+        ) as embedder,
+    ):
+        async with asyncio.TaskGroup() as group:
+            stopped = group.create_task(run(embedder, tmp_path))
+            await service.calls_reach(10)
+            refusals = 1
+            stopped.cancel()
+        assert stopped.cancelled()
+        await run(embedder, tmp_path)
+        assert len(service.paid) == 30
+
+
+async def test_a_full_disk_loses_nothing_that_there_is_room_for_again(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run stops, what is under way is answered, and one last attempt is made to keep it all."""
+    make_images(tmp_path / "images", 60)
+    append, refusals = Journal.append, iter([OSError(errno.ENOSPC, "No space left on device")])
+
+    def full_once(journal: Journal, records: Iterable[Record]) -> None:
+        if len(service.calls) > 20 and (refusal := next(refusals, None)) is not None:
+            raise refusal
+        append(journal, records)
+
+    monkeypatch.setattr(Journal, "append", full_once)
+    with pytest.raises(DiskError, match="No space left"):
+        await run(embedder, tmp_path)
+    paid = len(service.paid)
+    assert (await status(tmp_path)).done == paid
+    assert (await run(embedder, tmp_path)).embedded == 60 - paid
+
+
+async def test_a_job_that_is_run_again_keeps_to_the_rate_of_the_run_before(tmp_path: Path) -> None:
+    """Over ten runs, each ended after some calls, every two calls lie a step apart, as in a single run."""
+    step_s = 0.4
+    make_images(tmp_path / "images", 10)
+    async with FakeService() as service:
+        for number in range(10):
+            async with AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=1 / step_s) as embedder:
+                job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck")
+                async with asyncio.TaskGroup() as group:
+                    task = group.create_task(job.run())
+                    await service.calls_reach(number + 1)
+                    task.cancel()
+    times = [call.arrived_s for call in service.calls]
+    assert len(times) == 10
+    assert all(later - earlier >= 0.95 * step_s for earlier, later in pairwise(times))
+
+
+async def test_a_job_that_is_killed_has_left_its_pace_behind(tmp_path: Path) -> None:
+    """At any moment the note is good for the calls that were sent, and one more that it could not know of."""
+    step_s = 0.4
+    make_images(tmp_path / "images", 4)
+    checkpoint = Checkpoint(tmp_path / "ck", model_version="2023-04-15")
+    async with (
+        FakeService() as service,
+        AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=1 / step_s) as embedder,
+        asyncio.TaskGroup() as group,
+    ):
+        job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck")
+        group.create_task(job.run())
+        for number in range(1, 5):
+            await service.calls_reach(number)
+            free_at = await asyncio.to_thread(checkpoint.calls_free_at)
+            assert time.time() + 0.75 * step_s < free_at < time.time() + 3 * step_s
+
+
+@pytest.mark.parametrize(
+    "note", ["", "{}", '{"calls_free_at": "soon"}', '{"calls_free_at": 1e300}', '{"calls_free_at": -1}']
+)
+async def test_a_note_that_makes_no_sense_holds_nobody_up_for_long(
+    embedder: AsyncVisionEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note: str
+) -> None:
+    """Nor does a clock that was set back."""
+    make_images(tmp_path / "images", 1)
+    await run(embedder, tmp_path)
+    (tmp_path / "ck" / "_pace.json").write_text(note)
+    held: list[float] = []
+    monkeypatch.setattr(embedder, "hold_calls", held.append)
+    await run(embedder, tmp_path)
+    assert 0 <= held[0] <= 120
+
+
+async def test_outcomes_are_saved_while_others_come_in(bench: Bench) -> None:
+    """Nobody waits for a disk, until as many are unsaved as there is room for; then the room grows."""
+
+    def is_full() -> bool:
+        return bench.recorder.is_full
+
+    bench.store.open_door.clear()
+    images = await bench.send(*(f"{number}.jpg" for number in range(40)))
+    for image in images[:10]:
+        bench.outcomes.answered(answer(image))
+    await bench.recorder.save_meanwhile()
+    for image in images[10:25]:
+        bench.outcomes.answered(answer(image))
+    assert not is_full()
+    await bench.recorder.save_meanwhile()
+    assert (bench.progress.embedded, bench.store.recorded) == (0, [])
+    bench.outcomes.answered(answer(images[25]))
+    assert is_full()
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(bench.recorder.save_meanwhile())
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        bench.store.open_door.set()
+    assert bench.progress.embedded == 10
+    assert not is_full()
+    assert await bench.saved() == [f"{number}.jpg" for number in range(26)]
+    assert bench.store.rooms == [2 * (16 + 8), 2 * (32 + 8), 2 * (32 + 8)]
+
+
+async def test_the_room_for_unsaved_outcomes_has_an_end(bench: Bench) -> None:
+    """However fast the calls: 2,048 vectors are 8 MB."""
+    for _ in range(10):
+        for image in await bench.send(*(f"{number}.jpg" for number in range(2048))):
+            bench.outcomes.answered(answer(image))
+        assert bench.recorder.is_full
+        await bench.recorder.save_meanwhile()
+    await bench.saved()
+    assert max(bench.store.rooms) == 2 * (2048 + 8)
+
+
+async def test_many_images_of_one_content_are_recorded_a_few_thousand_at_a_time(bench: Bench) -> None:
+    """They all come with one answer."""
+    [image] = await bench.send(*(f"{number}.jpg" for number in range(5000)), content=b"same")
+    bench.outcomes.answered(answer(image))
+    await bench.saved()
+    assert [len(entries) for entries in bench.store.recorded] == [2048, 2048, 904]
+
+
+async def test_what_is_paid_for_is_saved_at_the_second_attempt(bench: Bench) -> None:
+    """The error is raised all the same, and it was heard of at once."""
+    heard: list[bool] = []
+    bench.recorder.stop_on_trouble(lambda: heard.append(True))
+    [image] = await bench.send("a.jpg")
+    bench.outcomes.answered(answer(image))
+    bench.store.refusals = [DiskError("full")]
+    with pytest.raises(DiskError, match="full"):
+        await bench.recorder.finish()
+    await asyncio.sleep(0)
+    assert (bench.store.names, bench.progress.embedded) == (["a.jpg"], 1)
+    assert (heard, bench.recorder.in_trouble) == ([True], True)
+
+
+async def test_what_was_not_saved_is_not_counted(bench: Bench) -> None:
+    """Two refusals are the end."""
+    [image] = await bench.send("a.jpg")
+    bench.outcomes.answered(answer(image))
+    bench.store.refusals = [DiskError("full"), DiskError("full")]
+    with pytest.raises(DiskError):
+        await bench.recorder.finish()
+    assert (bench.store.names, bench.progress.embedded) == ([], 0)
+
+
+async def test_trouble_of_a_disk_is_raised_before_the_first_call_and_after_a_save(bench: Bench) -> None:
+    """Though what was recorded is durable, and counts."""
+    [image] = await bench.send("a.jpg")
+    bench.outcomes.answered(answer(image))
+    bench.store.trouble = DiskError("no room")
+    with pytest.raises(DiskError, match="no room"):
+        await bench.recorder.begin()
+    with pytest.raises(DiskError, match="no room"):
+        await bench.recorder.finish()
+    assert bench.progress.embedded == 1
+
+
+@pytest.mark.parametrize(("free_at_in_s", "held_s"), [(-5, 0), (3, 3), (1e9, 120)])
+async def test_a_run_waits_as_the_run_before_would_have(
+    bench: Bench, free_at_in_s: float, held_s: float
+) -> None:
+    """Two minutes at most, should the clock have been set back."""
+    bench.store.free_at = time.time() + free_at_in_s
+    await bench.recorder.begin()
+    assert bench.embedder.held == [pytest.approx(held_s, abs=0.5)]
+    assert bench.embedder.unseen_s == [0.1]
+
+
+async def test_the_rate_is_noted_where_it_holds_calls_back(bench: Bench) -> None:
+    """Also while nothing is answered: a run that is killed leaves its note too."""
+    await bench.recorder.begin()
+    await bench.recorder.save_meanwhile()
+    bench.embedder.free_in_s = 0.15
+    await bench.recorder.save_meanwhile()
+    await bench.saved()
+    assert len(bench.store.noted) == 1
+    assert bench.store.noted[-1] == pytest.approx(time.time() + 0.15, abs=0.1)
+    bench.embedder.free_in_s = 7.0
+    await bench.recorder.save_meanwhile()
+    assert bench.embedder.unseen_s[-1] == 0.1
+    await bench.saved()
+    assert bench.embedder.unseen_s[-1] == 0.0
+    assert len(bench.store.noted) == 3
+    assert bench.store.noted[-1] == pytest.approx(time.time() + 7, abs=0.1)

@@ -1,0 +1,220 @@
+"""One run: how it stops, and what it keeps when it does."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from fake_service import Call, FakeService, Reply, error_reply, good_reply
+from helpers import QUICK, jpeg, make_images, tiny_jpegs
+from jobs import check_vectors, failures, run, status, write_images
+from semart_vectors import AsyncVisionEmbedder
+from semart_vectors.calls import health as _health
+from semart_vectors.errors import (
+    AuthenticationError,
+    OutOfResourcesError,
+    ServiceUnavailableError,
+)
+from semart_vectors.images import load as images_module
+from semart_vectors.pipeline.loading import MAX_CHUNK, READ_AHEAD, ImageLoader, ReadImage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def test_a_refused_key_stops_the_run_and_keeps_what_was_paid_for(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """Nothing is called failed, nothing paid for is lost, and the next run finishes."""
+    images = make_images(tmp_path / "images", 60)
+
+    def answer(call: Call) -> Reply:
+        return good_reply(call) if len(service.calls) < 20 else error_reply(401)
+
+    service.answer = answer
+    with pytest.raises(AuthenticationError):
+        await run(embedder, tmp_path)
+    found = await status(tmp_path)
+    assert (found.done, found.failed) == (len(service.paid), 0)
+    assert len(service.calls) <= 21 + embedder.max_in_flight
+    service.answer = good_reply
+    await run(embedder, tmp_path)
+    check_vectors(tmp_path, images)
+    assert len(service.paid) == 60
+
+
+async def test_cancelling_loses_nothing_and_is_not_swallowed(tmp_path: Path) -> None:
+    """What is under way when a job is cancelled is answered, recorded, and not paid for again."""
+    images = make_images(tmp_path / "images", 60)
+    async with (
+        FakeService(latency_s=0.05) as service,
+        AsyncVisionEmbedder(
+            service.endpoint, "k", requests_per_second=None, max_in_flight=8, retry=QUICK
+        ) as embedder,
+    ):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.18):
+                await run(embedder, tmp_path)
+        paid = len(service.paid)
+        assert (await status(tmp_path)).done == paid
+        report = await run(embedder, tmp_path)
+        assert (report.already_done, report.embedded) == (paid, 60 - paid)
+    assert 0 < paid < 60
+    assert Counter(service.paid) == Counter(images.values())
+    check_vectors(tmp_path, images)
+
+
+async def test_a_job_takes_no_task_for_each_image(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """However many images: a bounded number of tasks."""
+    make_images(tmp_path / "images", 200)
+    most = 0
+
+    def answer(call: Call) -> Reply:
+        nonlocal most
+        most = max(most, len(asyncio.all_tasks()))
+        return good_reply(call)
+
+    service.answer = answer
+    await run(embedder, tmp_path)
+    assert most < 60
+
+
+async def test_a_job_holds_the_bytes_of_few_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While no call is answered, nothing is read beyond what is in flight and the two windows before it."""
+    images = {f"{number:04}.jpg": content for number, content in enumerate(tiny_jpegs(800))}
+    await asyncio.to_thread(write_images, tmp_path / "images", images)
+    read: list[str] = []
+    answering = asyncio.Event()
+
+    def read_one(loader: ImageLoader, name: str) -> ReadImage:
+        read.append(name)
+        return original(loader, name)
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        await answering.wait()
+        return httpx.Response(200, content=good_reply(Call(0, "/", {}, request.content)).body)
+
+    original = ImageLoader._read
+    monkeypatch.setattr(ImageLoader, "_read", read_one)
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client,
+        AsyncVisionEmbedder(
+            "https://a.example", "k", requests_per_second=None, max_in_flight=8, http_client=client
+        ) as embedder,
+        asyncio.TaskGroup() as group,
+    ):
+        running = group.create_task(run(embedder, tmp_path))
+        before = -1
+        while not read or len(read) > before:
+            before = len(read)
+            await asyncio.sleep(0.2)
+        # In flight; in the chunk at hand; read or being read, a chunk for each reader, and as many waiting.
+        assert len(read) <= 8 + MAX_CHUNK * (1 + 2 * READ_AHEAD)
+        answering.set()
+        assert (await running).embedded == 800
+
+
+async def test_an_outage_without_end_marks_no_image_as_failed(
+    service: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run stops, and the same run finishes when the service is back."""
+    monkeypatch.setattr(_health, "DOWN_AFTER_S", 0.05)
+    images = make_images(tmp_path / "images", 60)
+    policy = replace(QUICK, outage_limit_s=0.1)
+
+    def answer(call: Call) -> Reply:
+        return good_reply(call) if len(service.calls) < 20 else error_reply(503)
+
+    service.answer = answer
+
+    def new_embedder() -> AsyncVisionEmbedder:
+        return AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=None, retry=policy)
+
+    async with new_embedder() as embedder:
+        with pytest.raises(ServiceUnavailableError):
+            await run(embedder, tmp_path)
+    found = await status(tmp_path)
+    assert (found.done, found.failed) == (20, 0)
+    service.answer = good_reply
+    async with new_embedder() as embedder:
+        assert (await run(embedder, tmp_path)).embedded == 40
+    check_vectors(tmp_path, images)
+
+
+async def test_an_image_that_the_service_cannot_do_fails_alone(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """With others answered meanwhile, four failures in a row are the image's."""
+    images = make_images(tmp_path / "images", 30)
+    bad = images["00029-image.jpg"]
+    service.answer = lambda call: error_reply(500) if call.body == bad else good_reply(call)
+    report = await run(embedder, tmp_path)
+    assert (report.embedded, report.failed, report.retries) == (29, 1, 3)
+    [failure] = await failures(tmp_path)
+    assert (failure.error, failure.attempts) == ("RetriesExhaustedError", 4)
+
+
+async def test_an_image_that_cannot_be_read_now_keeps_its_vector(
+    embedder: AsyncVisionEmbedder, tmp_path: Path
+) -> None:
+    """What was paid for is not given up because a folder is out of reach for a while."""
+    images = make_images(tmp_path / "images", 3)
+    await run(embedder, tmp_path)
+    for name in images:
+        (tmp_path / "images" / name).unlink()
+        (tmp_path / "images" / name).symlink_to(tmp_path / "nowhere")
+    report = await run(embedder, tmp_path)
+    assert (report.already_done, report.failed) == (3, 0)
+    await asyncio.to_thread(check_vectors, tmp_path, images)
+
+
+async def test_a_lack_of_descriptors_is_no_images_fault(
+    embedder: AsyncVisionEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run stops with a sentence, and the next one finishes."""
+    make_images(tmp_path / "images", 10)
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(images_module, "_read_regular_file", refuse)
+        patch.setattr(images_module, "_SCARCE_FOR_S", 0.1)
+        with pytest.raises(OutOfResourcesError, match="ulimit"):
+            await run(embedder, tmp_path)
+    assert (await run(embedder, tmp_path)).embedded == 10
+
+
+async def test_how_many_images_there_are_is_known_when_all_are_found(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """The report and the note for others say the same, at the end of every run."""
+    make_images(tmp_path / "images", 70)
+    assert (await run(embedder, tmp_path)).total == 70
+    assert (await status(tmp_path)).asked_for == 70
+    make_images(tmp_path / "images", 5, first=70)
+    (tmp_path / "images" / "00000-image.jpg").write_bytes(jpeg(500))
+    await asyncio.to_thread((tmp_path / "images" / "00001-image.jpg").unlink)
+    report = await run(embedder, tmp_path)
+    assert (report.total, report.embedded, report.already_done) == (74, 6, 68)
+    assert (await status(tmp_path)).asked_for == 74
+    assert len(service.calls) == 76
+
+
+async def test_a_job_that_is_stopped_early_does_not_tell_a_wrong_number(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """It has counted all images, or it says nothing."""
+    make_images(tmp_path / "images", 300)
+    service.answer = lambda _: error_reply(401)
+    with pytest.raises(AuthenticationError):
+        await run(embedder, tmp_path)
+    assert (await status(tmp_path)).asked_for in (None, 300)
