@@ -14,7 +14,7 @@ import pytest
 from fake_service import Call, FakeService, Reply, error_reply, good_reply
 from helpers import QUICK, jpeg, make_images, tiny_jpegs
 from jobs import check_vectors, failures, run, status, write_images
-from semart_vectors import AsyncVisionEmbedder
+from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
 from semart_vectors.calls import health as _health
 from semart_vectors.errors import (
     AuthenticationError,
@@ -162,15 +162,16 @@ async def test_an_image_that_the_service_cannot_do_fails_alone(
     assert (failure.error, failure.attempts) == ("RetriesExhaustedError", 4)
 
 
+@pytest.mark.parametrize("leads_to", ["nowhere", "images"])
 async def test_an_image_that_cannot_be_read_now_keeps_its_vector(
-    embedder: AsyncVisionEmbedder, tmp_path: Path
+    embedder: AsyncVisionEmbedder, tmp_path: Path, leads_to: str
 ) -> None:
-    """What was paid for is not given up because a folder is out of reach for a while."""
+    """What was paid for is not given up because a file is out of reach, or no file, for a while."""
     images = make_images(tmp_path / "images", 3)
     await run(embedder, tmp_path)
     for name in images:
         (tmp_path / "images" / name).unlink()
-        (tmp_path / "images" / name).symlink_to(tmp_path / "nowhere")
+        (tmp_path / "images" / name).symlink_to(tmp_path / leads_to)
     report = await run(embedder, tmp_path)
     assert (report.already_done, report.failed) == (3, 0)
     await asyncio.to_thread(check_vectors, tmp_path, images)
@@ -218,3 +219,51 @@ async def test_a_job_that_is_stopped_early_does_not_tell_a_wrong_number(
     with pytest.raises(AuthenticationError):
         await run(embedder, tmp_path)
     assert (await status(tmp_path)).asked_for in (None, 300)
+
+
+async def test_a_run_that_is_cancelled_while_it_begins_leaves_the_checkpoint_free(
+    embedder: AsyncVisionEmbedder, tmp_path: Path
+) -> None:
+    """Also when it is opened just then."""
+    make_images(tmp_path / "images", 1)
+    for moment in range(20):
+        async with asyncio.TaskGroup() as group:
+            begun = group.create_task(run(embedder, tmp_path))
+            await asyncio.sleep(moment * 0.0005)
+            begun.cancel()
+        assert (await run(embedder, tmp_path)).total == 1
+
+
+async def test_images_out_of_reach_are_named_in_the_log(
+    embedder: AsyncVisionEmbedder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One by its name, the others by their number, once the run is over."""
+    images = make_images(tmp_path / "images", 3)
+    await run(embedder, tmp_path)
+    for name in images:
+        (tmp_path / "images" / name).unlink()
+        (tmp_path / "images" / name).symlink_to(tmp_path)
+    await run(embedder, tmp_path)
+    named, others = caplog.messages
+    assert "keeps its vector although it cannot be read: " in named
+    assert others == "2 more images cannot be read now and keep their vectors"
+
+
+async def test_the_number_of_images_is_known_before_all_are_found(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are counted beside, once the first are on their way: a bar needs to know how much is left."""
+    monkeypatch.setattr(images_module, "NAMES_AT_A_TIME", 50)
+    images = {f"{number:04}.jpg": content for number, content in enumerate(tiny_jpegs(600))}
+    await asyncio.to_thread(write_images, tmp_path / "images", images)
+    job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck")
+    totals: list[int] = []
+
+    def answer(call: Call) -> Reply:
+        totals.append(job.report.total)
+        return good_reply(call)
+
+    service.answer = answer
+    await job.run()
+    read_ahead = 8 + MAX_CHUNK * (1 + 2 * READ_AHEAD)
+    assert totals[600 - read_ahead - 100] == 600
