@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -14,30 +13,15 @@ import pytest
 from fake_service import FakeService
 from helpers import QUICK, make_images
 from jobs import run, status
-from pipeline_bench import Bench, answer
+from pipeline_harness import Harness, answer
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
 from semart_vectors.checkpoint.journal import Journal, Record
-from semart_vectors.checkpoint.store import (
-    Checkpoint,
-    Done,
-    Failed,
-)
-from semart_vectors.errors import (
-    DiskError,
-)
+from semart_vectors.checkpoint.store import Checkpoint, Done, Failed
+from semart_vectors.errors import DiskError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
-
-
-@pytest.fixture
-def bench() -> Iterator[Bench]:
-    """Set the parts up, with a thread for the store."""
-    with ThreadPoolExecutor(1) as writer:
-        built = Bench(writer)
-        yield built
-        built.store.open_door.set()
 
 
 async def test_a_write_error_while_a_job_stops_loses_nothing_and_it_is_still_cancelled(
@@ -143,114 +127,114 @@ async def test_a_note_that_makes_no_sense_holds_nobody_up_for_long(
     assert 0 <= held[0] <= 120
 
 
-async def test_outcomes_are_saved_while_others_come_in(bench: Bench) -> None:
+async def test_outcomes_are_saved_while_others_come_in(harness: Harness) -> None:
     """Nobody waits for a disk, until as many are unsaved as there is room for; then the room grows."""
 
     def is_full() -> bool:
-        return bench.recorder.is_full
+        return harness.recorder.is_full
 
-    bench.store.open_door.clear()
-    images = await bench.send(*(f"{number}.jpg" for number in range(40)))
+    harness.store.open_door.clear()
+    images = await harness.send(*(f"{number}.jpg" for number in range(40)))
     for image in images[:10]:
-        bench.outcomes.answered(answer(image))
-    await bench.recorder.save_meanwhile()
+        harness.outcomes.answered(answer(image))
+    await harness.recorder.save_meanwhile()
     for image in images[10:25]:
-        bench.outcomes.answered(answer(image))
+        harness.outcomes.answered(answer(image))
     assert not is_full()
-    await bench.recorder.save_meanwhile()
-    assert (bench.progress.embedded, bench.store.recorded) == (0, [])
-    bench.outcomes.answered(answer(images[25]))
+    await harness.recorder.save_meanwhile()
+    assert (harness.progress.embedded, harness.store.recorded) == (0, [])
+    harness.outcomes.answered(answer(images[25]))
     assert is_full()
     async with asyncio.TaskGroup() as group:
-        waiting = group.create_task(bench.recorder.save_meanwhile())
+        waiting = group.create_task(harness.recorder.save_meanwhile())
         await asyncio.sleep(0.05)
         assert not waiting.done()
-        bench.store.open_door.set()
-    assert bench.progress.embedded == 10
+        harness.store.open_door.set()
+    assert harness.progress.embedded == 10
     assert not is_full()
-    assert await bench.saved() == [f"{number}.jpg" for number in range(26)]
-    assert bench.store.rooms == [2 * (16 + 8), 2 * (32 + 8), 2 * (32 + 8)]
+    assert await harness.saved() == [f"{number}.jpg" for number in range(26)]
+    assert harness.store.rooms == [2 * (16 + 8), 2 * (32 + 8), 2 * (32 + 8)]
 
 
-async def test_the_room_for_unsaved_outcomes_has_an_end(bench: Bench) -> None:
+async def test_the_room_for_unsaved_outcomes_has_an_end(harness: Harness) -> None:
     """However fast the calls: 2,048 vectors are 8 MB."""
     for _ in range(10):
-        for image in await bench.send(*(f"{number}.jpg" for number in range(2048))):
-            bench.outcomes.answered(answer(image))
-        assert bench.recorder.is_full
-        await bench.recorder.save_meanwhile()
-    await bench.saved()
-    assert max(bench.store.rooms) == 2 * (2048 + 8)
+        for image in await harness.send(*(f"{number}.jpg" for number in range(2048))):
+            harness.outcomes.answered(answer(image))
+        assert harness.recorder.is_full
+        await harness.recorder.save_meanwhile()
+    await harness.saved()
+    assert max(harness.store.rooms) == 2 * (2048 + 8)
 
 
-async def test_many_images_of_one_content_are_recorded_a_few_thousand_at_a_time(bench: Bench) -> None:
+async def test_many_images_of_one_content_are_recorded_a_few_thousand_at_a_time(harness: Harness) -> None:
     """They all come with one answer."""
-    [image] = await bench.send(*(f"{number}.jpg" for number in range(5000)), content=b"same")
-    bench.outcomes.answered(answer(image))
-    await bench.saved()
-    assert [len(entries) for entries in bench.store.recorded] == [2048, 2048, 904]
+    [image] = await harness.send(*(f"{number}.jpg" for number in range(5000)), content=b"same")
+    harness.outcomes.answered(answer(image))
+    await harness.saved()
+    assert [len(entries) for entries in harness.store.recorded] == [2048, 2048, 904]
 
 
-async def test_what_is_paid_for_is_saved_at_the_second_attempt(bench: Bench) -> None:
+async def test_what_is_paid_for_is_saved_at_the_second_attempt(harness: Harness) -> None:
     """The error is raised all the same, and it was heard of at once."""
     heard: list[bool] = []
-    bench.recorder.stop_on_trouble(lambda: heard.append(True))
-    [image] = await bench.send("a.jpg")
-    bench.outcomes.answered(answer(image))
-    bench.store.refusals = [DiskError("full")]
+    harness.recorder.stop_on_trouble(lambda: heard.append(True))
+    [image] = await harness.send("a.jpg")
+    harness.outcomes.answered(answer(image))
+    harness.store.refusals = [DiskError("full")]
     with pytest.raises(DiskError, match="full"):
-        await bench.recorder.finish()
+        await harness.recorder.finish()
     await asyncio.sleep(0)
-    assert (bench.store.names, bench.progress.embedded) == (["a.jpg"], 1)
-    assert (heard, bench.recorder.in_trouble) == ([True], True)
+    assert (harness.store.names, harness.progress.embedded) == (["a.jpg"], 1)
+    assert (heard, harness.recorder.in_trouble) == ([True], True)
 
 
-async def test_what_was_not_saved_is_not_counted(bench: Bench) -> None:
+async def test_what_was_not_saved_is_not_counted(harness: Harness) -> None:
     """Two refusals are the end."""
-    [image] = await bench.send("a.jpg")
-    bench.outcomes.answered(answer(image))
-    bench.store.refusals = [DiskError("full"), DiskError("full")]
+    [image] = await harness.send("a.jpg")
+    harness.outcomes.answered(answer(image))
+    harness.store.refusals = [DiskError("full"), DiskError("full")]
     with pytest.raises(DiskError):
-        await bench.recorder.finish()
-    assert (bench.store.names, bench.progress.embedded) == ([], 0)
+        await harness.recorder.finish()
+    assert (harness.store.names, harness.progress.embedded) == ([], 0)
 
 
-async def test_trouble_of_a_disk_is_raised_before_the_first_call_and_after_a_save(bench: Bench) -> None:
+async def test_trouble_of_a_disk_is_raised_before_the_first_call_and_after_a_save(harness: Harness) -> None:
     """Though what was recorded is durable, and counts."""
-    [image] = await bench.send("a.jpg")
-    bench.outcomes.answered(answer(image))
-    bench.store.trouble = DiskError("no room")
+    [image] = await harness.send("a.jpg")
+    harness.outcomes.answered(answer(image))
+    harness.store.trouble = DiskError("no room")
     with pytest.raises(DiskError, match="no room"):
-        await bench.recorder.begin()
+        await harness.recorder.begin()
     with pytest.raises(DiskError, match="no room"):
-        await bench.recorder.finish()
-    assert bench.progress.embedded == 1
+        await harness.recorder.finish()
+    assert harness.progress.embedded == 1
 
 
 @pytest.mark.parametrize(("free_at_in_s", "held_s"), [(-5, 0), (3, 3), (1e9, 120)])
 async def test_a_run_waits_as_the_run_before_would_have(
-    bench: Bench, free_at_in_s: float, held_s: float
+    harness: Harness, free_at_in_s: float, held_s: float
 ) -> None:
     """Two minutes at most, should the clock have been set back."""
-    bench.store.free_at = time.time() + free_at_in_s
-    await bench.recorder.begin()
-    assert bench.embedder.held == [pytest.approx(held_s, abs=0.5)]
-    assert bench.embedder.unseen_s == [0.1]
+    harness.store.free_at = time.time() + free_at_in_s
+    await harness.recorder.begin()
+    assert harness.embedder.held == [pytest.approx(held_s, abs=0.5)]
+    assert harness.embedder.unseen_s == [0.1]
 
 
-async def test_the_rate_is_noted_where_it_holds_calls_back(bench: Bench) -> None:
+async def test_the_rate_is_noted_where_it_holds_calls_back(harness: Harness) -> None:
     """Also while nothing is answered: a run that is killed leaves its note too."""
-    await bench.recorder.begin()
-    await bench.recorder.save_meanwhile()
-    bench.embedder.free_in_s = 0.15
-    await bench.recorder.save_meanwhile()
-    await bench.saved()
-    assert len(bench.store.noted) == 1
-    assert bench.store.noted[-1] == pytest.approx(time.time() + 0.15, abs=0.1)
-    bench.embedder.free_in_s = 7.0
-    await bench.recorder.save_meanwhile()
-    assert bench.embedder.unseen_s[-1] == 0.1
-    await bench.saved()
-    assert bench.embedder.unseen_s[-1] == 0.0
-    assert len(bench.store.noted) == 3
-    assert bench.store.noted[-1] == pytest.approx(time.time() + 7, abs=0.1)
+    await harness.recorder.begin()
+    await harness.recorder.save_meanwhile()
+    harness.embedder.free_in_s = 0.15
+    await harness.recorder.save_meanwhile()
+    await harness.saved()
+    assert len(harness.store.noted) == 1
+    assert harness.store.noted[-1] == pytest.approx(time.time() + 0.15, abs=0.1)
+    harness.embedder.free_in_s = 7.0
+    await harness.recorder.save_meanwhile()
+    assert harness.embedder.unseen_s[-1] == 0.1
+    await harness.saved()
+    assert harness.embedder.unseen_s[-1] == 0.0
+    assert len(harness.store.noted) == 3
+    assert harness.store.noted[-1] == pytest.approx(time.time() + 7, abs=0.1)

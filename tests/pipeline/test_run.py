@@ -16,11 +16,7 @@ from helpers import QUICK, jpeg, make_images, tiny_jpegs
 from jobs import check_vectors, failures, run, status, write_images
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
 from semart_vectors.calls import health as _health
-from semart_vectors.errors import (
-    AuthenticationError,
-    OutOfResourcesError,
-    ServiceUnavailableError,
-)
+from semart_vectors.errors import AuthenticationError, OutOfResourcesError, ServiceUnavailableError
 from semart_vectors.images import load as images_module
 from semart_vectors.pipeline.loading import MAX_CHUNK, READ_AHEAD, ImageLoader, ReadImage
 

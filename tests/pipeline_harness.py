@@ -117,7 +117,7 @@ class Paced:
         self.held.append(seconds)
 
 
-class Bench:
+class Harness:
     """The parts under test, on a store and an embedder that remember."""
 
     def __init__(self, writer: ThreadPoolExecutor) -> None:
