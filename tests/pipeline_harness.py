@@ -49,7 +49,7 @@ class Store:
     noted: list[float] = field(default_factory=list)
     free_at: float = 0.0
     with_vector: set[str] = field(default_factory=set)
-    contents: dict[bytes, tuple[Vector, str]] = field(default_factory=dict)
+    contents: dict[bytes, tuple[Vector, str] | None] = field(default_factory=dict)
     open_door: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -83,7 +83,7 @@ class Store:
         return [content in self.contents for content in contents_sha256]
 
     def vector_with_content(self, content_sha256: bytes) -> tuple[Vector, str] | None:
-        """Return the vector of one."""
+        """Return the vector of one, if it has one."""
         return self.contents[content_sha256]
 
     @property

@@ -271,7 +271,7 @@ async def test_a_plan_knows_what_failed_and_what_changed(
     (tmp_path / "images" / names[0]).write_bytes(b"")
     await run(embedder, tmp_path)
     (tmp_path / "images" / names[1]).write_bytes(jpeg(7))
-    for image_files in (None, names):
+    for image_files in (None, names, [*names, *names]):
         for retry_failed in (False, True):
             plan = await plan_job(
                 tmp_path / "images",
@@ -282,3 +282,18 @@ async def test_a_plan_knows_what_failed_and_what_changed(
             assert plan == JobPlan(
                 total=4, already_done=2, failed=int(not retry_failed), to_do=1 + retry_failed
             )
+
+
+@pytest.mark.parametrize(("progress", "is_shown"), [(True, True), (False, False), (None, False)])
+async def test_a_progress_bar_is_shown_when_asked_for(
+    embedder: AsyncVisionEmbedder,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    progress: bool | None,  # noqa: FBT001 - pytest passes it by name
+    is_shown: bool,  # noqa: FBT001 - as above
+) -> None:
+    """Left open, it is shown on a terminal only, which a test is not."""
+    make_images(tmp_path / "images", 3)
+    job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck", progress=progress)
+    await job.run()
+    assert ("embedding: 3/3, failed=0" in capsys.readouterr().err) == is_shown

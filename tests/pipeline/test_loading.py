@@ -119,6 +119,16 @@ async def test_the_reason_of_a_failure_is_recorded_with_the_file_as_it_was(
     assert "leads out" in outside.message
 
 
+async def test_no_file_is_looked_at_twice_when_it_can_be_read(
+    loader: ImageLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look at each of a million files takes its time on a network."""
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    monkeypatch.setattr(ImageSource, "fingerprint", None)
+    [read] = await loader.load(["a.jpg"])
+    assert not isinstance(read, Failed)
+
+
 async def test_a_file_that_is_repaired_while_it_is_read_counts_as_it_is_then(
     loader: ImageLoader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

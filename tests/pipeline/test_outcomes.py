@@ -72,6 +72,12 @@ async def test_a_known_content_has_its_vector_and_repairs_from_the_checkpoint(ha
     assert (done.image_file, done.repairs) == ("a.jpg", "orientation 6")
 
 
+async def test_a_content_that_is_not_known_after_all_is_sent_once(harness: Harness) -> None:
+    """The quick look may err; what it takes for known is looked for, and then sent as any other."""
+    harness.store.contents[b"same"] = None
+    assert [image.image_file for image in await harness.send("a.jpg", "b.jpg", content=b"same")] == ["a.jpg"]
+
+
 async def test_an_image_out_of_reach_keeps_its_vector_and_one_of_them_is_named(
     harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:

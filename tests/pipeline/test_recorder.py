@@ -4,24 +4,83 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
-from fake_service import FakeService
-from helpers import QUICK, make_images
-from jobs import run, status
+from fake_service import Call, FakeService, good_reply
+from helpers import QUICK, jpeg, make_images
+from jobs import failures, run, status
 from pipeline_harness import Harness, answer
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
 from semart_vectors.checkpoint.journal import Journal, Record
 from semart_vectors.checkpoint.store import Checkpoint, Done, Failed
 from semart_vectors.errors import DiskError
+from semart_vectors.pipeline import run as run_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+
+async def test_an_outcome_is_durable_while_others_are_awaited(tmp_path: Path) -> None:
+    """Within a quarter of a second, also while a cancelled run drains: it may be killed at any moment."""
+    make_images(tmp_path / "images", 6)
+    held, arrived = asyncio.Event(), 0
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal arrived
+        arrived += 1
+        if arrived > 2:
+            await (held.wait() if arrived > 4 else asyncio.sleep(1))
+        return httpx.Response(200, content=good_reply(Call(0, "/", {}, request.content)).body)
+
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client,
+        AsyncVisionEmbedder(
+            "https://a.example", "k", requests_per_second=None, max_in_flight=6, http_client=client
+        ) as embedder,
+        asyncio.TaskGroup() as group,
+    ):
+        running = group.create_task(run(embedder, tmp_path))
+        await done_reaches(tmp_path, 2)
+        running.cancel()
+        await done_reaches(tmp_path, 4)
+        assert not running.done()
+        held.set()
+    assert running.cancelled()
+    assert (await status(tmp_path)).done == 6
+
+
+async def done_reaches(folder: Path, count: int) -> None:
+    """Wait until so many images are durable, and no more."""
+    async with asyncio.timeout(20):
+        while not (folder / "ck" / "_checkpoint.json").exists() or (await status(folder)).done < count:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert (await status(folder)).done == count
+
+
+async def test_outcomes_are_saved_early_when_many_wait(
+    embedder: AsyncVisionEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory is bounded by their number, not by the time between two saves."""
+    make_images(tmp_path / "images", 100)
+    monkeypatch.setattr(run_module, "SAVE_EVERY_S", 60.0)
+    saves: list[int] = []
+
+    def record_and_count(checkpoint: Checkpoint, entries: list[Done | Failed]) -> None:
+        saves.append(len(entries))
+        record(checkpoint, entries)
+
+    record = Checkpoint.record
+    monkeypatch.setattr(Checkpoint, "record", record_and_count)
+    await run(embedder, tmp_path)
+    assert sum(saves) == 100
+    assert max(saves) <= 64
 
 
 async def test_a_write_error_while_a_job_stops_loses_nothing_and_it_is_still_cancelled(
@@ -74,6 +133,56 @@ async def test_a_full_disk_loses_nothing_that_there_is_room_for_again(
     paid = len(service.paid)
     assert (await status(tmp_path)).done == paid
     assert (await run(embedder, tmp_path)).embedded == 60 - paid
+
+
+async def test_a_run_in_trouble_is_not_complete(
+    embedder: AsyncVisionEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was replaced before is kept, and a failure that may be the service's is not recorded."""
+    [name] = make_images(tmp_path / "images", 1)
+    await run(embedder, tmp_path)
+    (tmp_path / "images" / name).write_bytes(jpeg(7))
+    await run(embedder, tmp_path)
+    kept = await asyncio.to_thread(replaced, tmp_path)
+    make_images(tmp_path / "images", 3, first=1)
+    answered, in_trouble = asyncio.Event(), threading.Event()
+
+    async def answer(request: httpx.Request) -> httpx.Response:
+        if request.content == jpeg(1):
+            answered.set()
+            return httpx.Response(200, content=good_reply(Call(0, "/", {}, request.content)).body)
+        await answered.wait()
+        if request.content == jpeg(3):  # is under way when the disk refuses
+            await asyncio.to_thread(in_trouble.wait, 10)
+        return httpx.Response(500)
+
+    def refuse_more(checkpoint: Checkpoint, entries: list[Done | Failed]) -> None:
+        record(checkpoint, entries)
+        if entries:
+            checkpoint.trouble = DiskError("no room")
+            checkpoint.on_trouble()
+            in_trouble.set()
+
+    record = Checkpoint.record
+    monkeypatch.setattr(Checkpoint, "record", refuse_more)
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client,
+        AsyncVisionEmbedder(
+            "https://a.example", "k", requests_per_second=None, retry=QUICK, http_client=client
+        ) as on_client,
+    ):
+        with pytest.raises(DiskError, match="no room"):
+            await run(on_client, tmp_path)
+    assert await asyncio.to_thread(replaced, tmp_path) == kept != []
+    assert not await failures(tmp_path)
+    monkeypatch.setattr(Checkpoint, "record", record)
+    assert (await run(embedder, tmp_path)).embedded == 2
+    assert await asyncio.to_thread(replaced, tmp_path) == []
+
+
+def replaced(folder: Path) -> list[str]:
+    """List the files of what runs have replaced."""
+    return sorted(path.name for path in (folder / "ck").glob("_replaced-*"))
 
 
 async def test_a_job_that_is_run_again_keeps_to_the_rate_of_the_run_before(tmp_path: Path) -> None:

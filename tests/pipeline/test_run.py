@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import threading
+import time
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ from semart_vectors.calls import health as _health
 from semart_vectors.errors import AuthenticationError, OutOfResourcesError, ServiceUnavailableError
 from semart_vectors.images import load as images_module
 from semart_vectors.pipeline.loading import MAX_CHUNK, READ_AHEAD, ImageLoader, ReadImage
+from semart_vectors.pipeline.source import ImageSource
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -263,3 +266,34 @@ async def test_the_number_of_images_is_known_before_all_are_found(
     await job.run()
     read_ahead = 8 + MAX_CHUNK * (1 + 2 * READ_AHEAD)
     assert totals[600 - read_ahead - 100] == 600
+
+
+async def test_a_timeout_that_nobody_set_ends_the_run(
+    embedder: AsyncVisionEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken for the moment to save what is there."""
+    make_images(tmp_path / "images", 3)
+
+    async def load(*_: object) -> None:
+        raise TimeoutError("from within")
+
+    monkeypatch.setattr(ImageLoader, "load", load)
+    with pytest.raises(TimeoutError, match="from within"):
+        await run(embedder, tmp_path)
+
+
+async def test_nobody_counts_on_when_a_run_is_over(
+    embedder: AsyncVisionEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A walk through millions of files would keep the process from ending."""
+    make_images(tmp_path / "images", 3)
+    has_ended = threading.Event()
+
+    def count(source: ImageSource) -> None:
+        while source._is_counting:
+            time.sleep(0.01)
+        has_ended.set()
+
+    monkeypatch.setattr(ImageSource, "count", count)
+    assert (await run(embedder, tmp_path)).total == 3
+    assert await asyncio.to_thread(has_ended.wait, 10)
