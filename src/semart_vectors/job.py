@@ -39,7 +39,7 @@ class JobPlan:
     failed: int
     """Images that failed before and are not tried again."""
     to_do: int
-    """The rest: at most one call each, none for a content that is known under another name."""
+    """The rest. Each needs a call, unless its content is known under another name."""
 
 
 class EmbeddingJob:
