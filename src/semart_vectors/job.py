@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semart_vectors.pipeline.opening import peek_into_checkpoint
+from semart_vectors.pipeline.open_checkpoint import peek_into_checkpoint
 from semart_vectors.pipeline.pending import PendingImages
 from semart_vectors.pipeline.progress import Progress
 from semart_vectors.pipeline.run import JobOptions, run_job

@@ -17,7 +17,7 @@ from semart_vectors.checkpoint.store import Failed
 from semart_vectors.errors import CheckpointError, DiskError
 from semart_vectors.pipeline.deduplication import Deduplication
 from semart_vectors.pipeline.loading import READ_AHEAD, ImageLoader, JobImage, ReadImage
-from semart_vectors.pipeline.opening import opened_checkpoint
+from semart_vectors.pipeline.open_checkpoint import opened_checkpoint
 from semart_vectors.pipeline.outcomes import Outcomes
 from semart_vectors.pipeline.pending import PendingImages
 from semart_vectors.pipeline.recorder import SAVE_EVERY_S, OutcomeRecorder
