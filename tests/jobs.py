@@ -10,12 +10,7 @@ import pandas as pd
 
 from fake_service import vector_for
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, JobReport
-from semart_vectors.checkpoint.store import (
-    CheckpointStatus,
-    Failed,
-    read_failures,
-    read_status,
-)
+from semart_vectors.checkpoint.store import CheckpointStatus, Failed, read_failures, read_status
 
 if TYPE_CHECKING:
     from pathlib import Path
