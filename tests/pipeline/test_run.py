@@ -292,10 +292,22 @@ async def test_nobody_counts_on_when_a_run_is_over(
     has_ended = threading.Event()
 
     def count(source: ImageSource) -> None:
-        while source._is_counting:
+        give_up_at = time.monotonic() + 5
+        while source._is_counting and time.monotonic() < give_up_at:
             time.sleep(0.01)
-        has_ended.set()
+        if not source._is_counting:
+            has_ended.set()
 
     monkeypatch.setattr(ImageSource, "count", count)
     assert (await run(embedder, tmp_path)).total == 3
-    assert await asyncio.to_thread(has_ended.wait, 10)
+    assert await asyncio.to_thread(has_ended.wait, 6)
+
+
+async def test_the_number_of_images_is_noted_without_the_count(
+    embedder: AsyncVisionEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the first pass has found all before they are counted, that is their number."""
+    make_images(tmp_path / "images", 3)
+    monkeypatch.setattr(ImageSource, "count", lambda _: None)
+    await run(embedder, tmp_path)
+    assert (await status(tmp_path)).asked_for == 3
