@@ -111,8 +111,11 @@ async def test_an_address_is_fetched_by_the_service(service: FakeService, tmp_pa
         (("absent.JPG",), "no file absent.JPG"),
         (("00003-image.jpg", "--where", "colour = 'red'"), "the columns are image_file, title"),
         (("00003-image.jpg", "--sheet", "s.png"), "--images"),
-        ((TEXT, "--images=images", "--sheet=m.parquet"), "m.parquet is no name of one"),
-        ((TEXT, "--images=images", "--sheet=absent/s.png"), "no folder absent; create it first"),
+        ((TEXT, "--images=images", "--sheet=m.parquet"), "must name a .png file, not m.parquet"),
+        (
+            (TEXT, "--images=images", "--sheet=absent/s.png"),
+            "the folder absent does not exist; create it first",
+        ),
         (("00003-image.jpg", "-k0"), "-k"),
         ((TEXT, "--where", "colour = 'red'"), "the columns are image_file, title"),
         ((TEXT,), "VISION_KEY"),

@@ -44,7 +44,7 @@ async def the_commands_that_it_shows_work(out: str, folder: Path) -> None:
     shown = [shlex.split(line) for line in out.splitlines() if " -m semart_vectors " in line]
     drawn, by_name, emulator, by_file = (words[words.index("semart_vectors") + 1 :] for words in shown)
     assert (by_name[0], by_file[0], emulator[:2]) == ("search", "search", ["emulator", "--port"])
-    assert (await cli(*drawn, cwd=folder)).out == "147 paintings drawn on demo/map.html\n"
+    assert (await cli(*drawn, cwd=folder)).out == "147 images drawn on demo/map.html\n"
     assert (await cli(*by_name, cwd=folder)).code == 0
     (folder / "demo" / "search.png").unlink()
     service = await start("emulator", "--port", "0", cwd=folder)

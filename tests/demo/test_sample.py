@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from semart_vectors.demo import sample as sample_module
-from semart_vectors.demo.paintings import KINDS, motifs, paint
+from semart_vectors.demo.motifs import KINDS, motifs_of, paint
 from semart_vectors.demo.sample import Sample, make_sample
 from semart_vectors.errors import MetadataError
 
@@ -162,7 +162,7 @@ def test_other_collection_is_left_alone(tmp_path: Path, stranger: str) -> None:
     assert files(tmp_path) == {stranger: b"precious"}
 
 
-@pytest.mark.parametrize(("kind", "motif"), [(kind, motif) for kind in KINDS for motif in motifs(kind)])
+@pytest.mark.parametrize(("kind", "motif"), [(kind, motif) for kind in KINDS for motif in motifs_of(kind)])
 def test_every_motif_can_be_painted(kind: str, motif: str) -> None:
     """Each motif gives a picture of the size asked for, with something to see on it."""
     for seed in range(3):

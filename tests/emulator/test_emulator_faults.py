@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from test_emulator import GA, IMAGE, KEY, TEXT
+from test_emulated_service import GA, IMAGE, KEY, TEXT
 
 from semart_vectors.emulator import Emulator, Fault, Faults, Lognormal, Uniform
 from semart_vectors.emulator.latency import Constant, parse_latency
@@ -239,7 +239,7 @@ def test_probabilities_are_at_most_one_in_sum() -> None:
     """A call has one fault at most."""
     faults = Faults({"503": 0.6})
     faults.at_random(0.7, "503")
-    with pytest.raises(ValueError, match="in sum"):
+    with pytest.raises(ValueError, match="add up to 0 to 1"):
         faults.at_random(0.4, "reset")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from test_emulator import GA, IMAGE, OCTETS, TEXT, picture
+from test_emulated_service import GA, IMAGE, OCTETS, TEXT, picture
 
 from semart_vectors.emulator import Emulator, RecordingsError
 
@@ -58,7 +58,7 @@ async def test_what_was_not_recorded_is_refused_clearly(tmp_path: Path) -> None:
         old = await client.post(TEXT, json={"text": "a ship, κύμα"}, params={"model-version": "2022-04-11"})
     assert (other.status_code, other.json()["error"]["code"]) == (400, "NotRecorded")
     assert "SHA-256 ae448ac86c4e8e4d" in other.json()["error"]["message"]
-    assert old.json()["error"]["message"].endswith("it is there for model 2023-04-15.")
+    assert old.json()["error"]["message"].endswith("it has one for model 2023-04-15.")
 
 
 async def test_what_was_not_recorded_can_be_computed(tmp_path: Path) -> None:
@@ -130,7 +130,9 @@ async def test_a_folder_that_holds_something_else_is_refused_at_the_start(
 ) -> None:
     """What cannot be replayed shows before the first call."""
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(RecordingsError, match=r"is no recording|JSON object of file names|holds no record"):
+    with pytest.raises(
+        RecordingsError, match=r"is not a recording|JSON object of file names|holds no"
+    ):
         async with Emulator(replay=tmp_path):
             pytest.fail("it began")
 

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from semart_vectors.emulator import Emulator
-from semart_vectors.emulator.command import emulator_command
+from semart_vectors.emulator.command_line import emulator_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -207,9 +207,9 @@ async def test_the_command_takes_faults_latencies_and_recordings(tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--fault", "503"], "a fault must be like 503=0.05, not '503'"),
+        (["--fault", "503"], "a fault must have the form 503=0.05, not '503'"),
         (["--fault", "nonsense=0.1"], "a fault must be a status or one of"),
-        (["--fault", "503=2"], "the probabilities of all faults must be 0 to 1 in sum"),
+        (["--fault", "503=2"], "the probabilities of all faults must add up to 0 to 1"),
         (["--latency-s", "-1"], "a latency must be zero or more"),
         (["--latency-s", "gamma:1"], "a latency must be like"),
         (["--record", "folder"], "record needs an upstream"),

@@ -1,0 +1,51 @@
+"""The `map` command."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+from tqdm import tqdm
+
+from semart_vectors.cli.extras import extra
+from semart_vectors.cli.options import DIRECTORY, FILE
+from semart_vectors.cli.output import first_few, say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command("map")
+@click.argument("vectors", type=FILE)
+@click.option("--images", "images_dir", type=DIRECTORY, required=True, help="The folder of the images.")
+@click.option(
+    "-o", "--output", type=FILE, required=True, help="An .html page to explore, or a .png to print."
+)
+@click.option(
+    "--colour-by",
+    metavar="COLUMN",
+    help="The column that colours the page; by default type, school or timeframe.",
+)
+@click.option("--title", default="A map of the collection", show_default=True, help="The headline.")
+def map_command(vectors: Path, images_dir: Path, output: Path, colour_by: str | None, title: str) -> None:
+    """Draw the whole collection with similar images close together.
+
+    VECTORS is the .parquet file that merge wrote.
+    """
+    with extra("map"):
+        from semart_vectors.map import MOST, draw_map
+    from semart_vectors.gallery import Gallery
+
+    gallery = Gallery.open(vectors)
+    total = min(len(gallery), MOST)
+    progress = partial(tqdm, total=total, unit="img", desc="pictures", disable=None)
+    report = draw_map(gallery, images_dir, output, colour_by=colour_by, title=title, progress=progress)
+    of = "" if report.paintings == report.total else f" of {report.total:,}, chosen evenly,"
+    say(f"{report.paintings:,} images{of} drawn on {output}")
+    if report.without_picture:
+        say(
+            f"{len(report.without_picture):,} images in {images_dir} cannot be read and are drawn grey: "
+            f"{first_few(report.without_picture)}",
+            err=True,
+        )
