@@ -24,7 +24,7 @@ def encoded(image: Image.Image, image_format: str, **options: Any) -> bytes:
 
 @pytest.mark.parametrize(
     ("mode", "image_format", "options"),
-    [("L", "JPEG", {}), ("L", "PNG", {"compress_level": 1}), ("1", "TIFF", {"compression": "group4"})],
+    [("L", "JPEG", {}), ("1", "PNG", {"compress_level": 1}), ("1", "TIFF", {"compression": "group4"})],
 )
 def test_a_legal_picture_is_no_decompression_bomb(
     mode: str, image_format: str, options: Mapping[str, Any]

@@ -130,9 +130,7 @@ async def test_a_folder_that_holds_something_else_is_refused_at_the_start(
 ) -> None:
     """What cannot be replayed shows before the first call."""
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(
-        RecordingsError, match=r"is not a recording|JSON object of file names|holds no"
-    ):
+    with pytest.raises(RecordingsError, match=r"is not a recording|JSON object of file names|holds no"):
         async with Emulator(replay=tmp_path):
             pytest.fail("it began")
 

@@ -9,7 +9,7 @@ import click
 
 from semart_vectors.cli.exit_codes import DAMAGED
 from semart_vectors.cli.options import AS_JSON, DIRECTORY
-from semart_vectors.cli.output import print_result, printable, say
+from semart_vectors.cli.output import print_result, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ def check(checkpoint: Path, repair: bool, as_json: bool) -> None:  # noqa: FBT00
         as_json=as_json,
     )
     for damage in report.damaged:
-        say(printable(damage), err=True)
+        say(damage, err=True)
     if report.damaged and repair:
         say(
             f"The damaged files are now in {checkpoint / '_damaged'};"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -59,11 +60,12 @@ def search(  # noqa: PLR0917 - click passes them all by name
 
     if sheet is not None:
         _check_sheet(sheet, images)
+    open_embedder = partial(_open_embedder, environment())  # read here, because a file would block the loop
     with _open_gallery(vectors, postgres, table) as gallery:
         wanted, matches = None, []
         # Asked before the query is paid for: is there anything to find? An empty collection has no model.
         if gallery.model_version if where is None else gallery.count(where):
-            wanted = run_in_loop(embed_query(query, gallery, _open_embedder))
+            wanted = run_in_loop(embed_query(query, gallery, open_embedder))
             matches = gallery.search(wanted.embedding, k=k, where=where, leave_out=wanted.leave_out)
     if as_json:
         say(orjson.dumps([_as_json(match) for match in matches], default=_json_default))
@@ -91,13 +93,13 @@ def _open_gallery(
     raise click.UsageError("say where to search: either --vectors FILE or --postgres URL")
 
 
-def _open_embedder(model_version: str) -> AsyncVisionEmbedder:
+def _open_embedder(variables: dict[str, str], model_version: str) -> AsyncVisionEmbedder:
     """Make an embedder for one call that somebody waits for: if the service is down, it fails at once."""
     from semart_vectors.calls.retry import RetryPolicy
     from semart_vectors.embedder import AsyncVisionEmbedder
 
     return AsyncVisionEmbedder.from_env(
-        environment(), model_version=model_version, retry=RetryPolicy(outage_limit_s=0)
+        variables, model_version=model_version, retry=RetryPolicy(outage_limit_s=0)
     )
 
 

@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from semart_vectors.records import JobReport
     from semart_vectors.search.contact_sheet import SheetRow
 
-LIMIT = 25.0
+LIMIT = 50.0
 """The rate limit of the emulated resource, in calls a second."""
 
-RATE = 24.0
+RATE = 48.0
 """The rate of the job, a little lower, because client and service delay each other in one process."""
 
 LATENCY_S = 0.2
