@@ -107,7 +107,7 @@ async def test_a_service_shares_one_embedder(monkeypatch: pytest.MonkeyPatch) ->
 async def test_the_tutorial_is_stopped_and_goes_on_to_its_last_step(
     tmp_path: Path, made_sample: Sample
 ) -> None:
-    """`semart_tutorial.py` brings all it needs (its paintings are at hand here); no call is paid for twice."""
+    """`semart_tutorial.py` brings all it needs (here its paintings are at hand); no call is paid twice."""
     await asyncio.to_thread(shutil.copytree, made_sample.directory, tmp_path / "semart-tutorial" / "SemArt")
     process = await start_example("semart_tutorial.py", cwd=tmp_path)
     assert process.stdout is not None
