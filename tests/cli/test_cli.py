@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from command_line import Ran
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 COMMANDS = (
     *("demo", "clean", "embed", "status", "check", "merge"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import re
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,13 +19,16 @@ from command_in_process import cli_here
 from command_line import cli
 from fake_service import FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import make_images
+from semart_vectors import AsyncVisionEmbedder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from command_line import Ran
+    from semart_vectors import RetryPolicy
 
 TEXT = "a ship in a storm"
+search_command = sys.modules["semart_vectors.cli.search"]  # in the package, the name is the command's
 
 
 @pytest.fixture
@@ -111,6 +116,8 @@ def test_an_address_is_fetched_by_the_service(served: FakeService, tmp_path: Pat
         (("00003-image.jpg", "--where", "colour = 'red'"), "the columns are image_file, title"),
         (("00003-image.jpg", "--sheet", "s.png"), "--images"),
         ((TEXT, "--images=images", "--sheet=m.parquet"), "must name a .png file, not m.parquet"),
+        ((TEXT, "--images=images", "--sheet=pipe.png"), "must name a .png file, not pipe.png"),
+        ((TEXT, "--postgres=postgresql://x/y"), "either --vectors FILE or --postgres URL"),
         (
             (TEXT, "--images=images", "--sheet=absent/s.png"),
             "the folder absent does not exist; create it first",
@@ -124,6 +131,7 @@ def test_an_address_is_fetched_by_the_service(served: FakeService, tmp_path: Pat
 )
 def test_wrong_usage_ends_with_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
     """And says what to do."""
+    os.mkfifo(tmp_path / "pipe.png")
     ran = cli_here("search", "--vectors=m.parquet", *arguments, cwd=tmp_path)
     assert (ran.code, ran.out) == (2, "")
     assert says in ran.err
@@ -167,6 +175,47 @@ def test_the_sheet_is_drawn_from_the_folder_of_images(served: FakeService, tmp_p
         assert (ran.code, len(ran.out.splitlines())) == (0, 8 - (number == 2))
         with Image.open(tmp_path / sheet) as drawn:
             assert drawn.size[0] > drawn.size[1] > 700  # two lines of pictures
+
+
+@pytest.mark.usefixtures("images")
+def test_a_sheet_shows_the_first_of_very_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a line says so; the results are all printed."""
+    query = ("00001-image.jpg", "--images=images")
+    assert search(tmp_path, None, *query, "--sheet=few.PNG", "-k3").err == ""
+    monkeypatch.setattr(search_command, "_MAX_ON_SHEET", 3)
+    ran = search(tmp_path, None, *query, "--sheet=many.PNG", "-k7")
+    assert (ran.err, len(ran.out.splitlines())) == ("The sheet shows the first 3 of 7\n", 7)
+    assert (tmp_path / "few.PNG").read_bytes() == (tmp_path / "many.PNG").read_bytes()
+
+
+@pytest.mark.usefixtures("images")
+def test_nowhere_to_search_is_wrong_usage(tmp_path: Path) -> None:
+    """The sentence names both places."""
+    ran = cli_here("search", TEXT, cwd=tmp_path)
+    assert (ran.code, "either --vectors FILE or --postgres URL" in ran.err) == (2, True)
+
+
+@pytest.mark.usefixtures("images")
+def test_a_search_does_not_wait_for_a_service_that_is_down(
+    served: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person waits for it, where a job may wait an hour."""
+    policies: list[RetryPolicy] = []
+
+    def from_env(_environment: object, *, model_version: str, retry: RetryPolicy) -> AsyncVisionEmbedder:
+        policies.append(retry)
+        return AsyncVisionEmbedder(served.endpoint, "k", model_version=model_version, retry=retry)
+
+    monkeypatch.setattr(AsyncVisionEmbedder, "from_env", from_env)
+    assert search(tmp_path, served, TEXT).code == 0
+    assert [policy.outage_limit_s for policy in policies] == [0]
+
+
+@pytest.mark.usefixtures("images")
+def test_a_condition_that_nothing_meets_costs_no_call(served: FakeService, tmp_path: Path) -> None:
+    """It is counted before the query is embedded."""
+    ran = search(tmp_path, served, TEXT, "--where", "year < 0")
+    assert (ran.code, ran.out, ran.err, served.calls) == (0, "", "Nothing was found\n", [])
 
 
 def test_an_empty_file_is_searched_without_a_call(served: FakeService, tmp_path: Path) -> None:

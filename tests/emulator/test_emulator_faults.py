@@ -74,10 +74,10 @@ async def test_an_answer_that_does_not_arrive_is_the_error_of_a_socket(
 async def test_a_dripping_body_is_whole_in_the_end(way: str) -> None:
     """Byte by byte, every byte arrives; a client whose patience is for each byte waits for all."""
     emulator = Emulator()
-    emulator.faults.next(1, "drip:0.8")
+    emulator.faults.next(1, "drip:1.4")
     async with served(emulator, way) as client:
         slow, quick = [
-            await client.post(TEXT, json=SHIP, timeout=httpx.Timeout(5, read=0.6)) for _ in range(2)
+            await client.post(TEXT, json=SHIP, timeout=httpx.Timeout(30, read=1)) for _ in range(2)
         ]
     assert slow.content == quick.content
 

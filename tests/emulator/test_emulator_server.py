@@ -171,7 +171,7 @@ def test_the_command_prints_its_endpoint_and_ends_quietly(number: signal.Signals
         endpoint = process.stdout.readline().strip()
         assert httpx.get(f"{endpoint}/calls").json() == {"calls": 0, "by_status": {}}
         process.send_signal(number)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "", "")
 
 
@@ -180,7 +180,7 @@ def test_a_taken_port_is_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         done = subprocess.run(
-            [*COMMAND, "--port", port], capture_output=True, text=True, check=False, timeout=30
+            [*COMMAND, "--port", port], capture_output=True, text=True, check=False, timeout=60
         )
     assert (done.returncode, done.stdout) == (2, "")
     assert f"Port {port} of 127.0.0.1 cannot be used" in done.stderr

@@ -75,7 +75,10 @@ def around(n: int, start: float = 0) -> list[Spot]:
 
 
 class Canvas:
-    """A picture being painted, and the random numbers for what is left open."""
+    """A picture being painted, and the random numbers for what is left open.
+
+    It has one method for each kind of stroke, which makes it long but not complicated.
+    """
 
     def __init__(self, width: int, height: int, rng: np.random.Generator) -> None:
         self.image = Image.new("RGB", (width * _SCALE, height * _SCALE))
