@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 import io
 import sys
+import threading
 from contextlib import AsyncExitStack, asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semart_vectors.emulator import EmulatedService, Emulator, Settings
+from semart_vectors.emulator import EmulatedService, Emulator, Settings, vectorizer
+from semart_vectors.emulator.image_decoding import decode_image
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -77,7 +82,9 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
     return error
 
 
-@pytest.mark.parametrize("content_type", ["application/octet-stream", "image/jpeg", "image/png; x=1"])
+@pytest.mark.parametrize(
+    "content_type", ["application/octet-stream", "image/jpeg", "image/png; x=1", "IMAGE/PNG"]
+)
 async def test_an_image_is_its_bytes_under_any_image_type(content_type: str) -> None:
     """Bytes are taken as octets or as any image type, and 1024 numbers come back with their model."""
     async with serve(EmulatedService()) as client:
@@ -135,6 +142,7 @@ async def test_every_pixel_mode_is_taken(mode: str) -> None:
     ("path", "content_type", "body", "message"),
     [
         (IMAGE, "application/json", b'{"url": "https://x.test/a.jpg", "text": "a"}', "url is not accessible"),
+        (IMAGE, "application/json", b'{"url": ""}', "url is not accessible"),
         (IMAGE, "application/json", b'{"link": "a"}', "JSON object with 'url'"),
         (IMAGE, "text/plain", b"a", "content type"),
         (IMAGE, "application/octet-stream", b"no picture", "format is not valid"),
@@ -197,6 +205,7 @@ async def test_a_bad_key_is_refused_before_anything_else(headers: dict[str, str]
         ("good", {"Ocp-Apim-Subscription-Key": "good"}),
         (None, {"Ocp-Apim-Subscription-Key": "whatever"}),
         ("good", {"Authorization": "Bearer token"}),
+        ("good", {"Authorization": "bearer token"}),
     ],
 )
 async def test_the_key_or_any_bearer_token_is_good(key: str | None, headers: dict[str, str]) -> None:
@@ -303,6 +312,65 @@ async def test_a_refused_picture_counts_against_the_rate_and_a_refused_key_does_
             await client.post(IMAGE, headers=OCTETS | key, content=b"no picture") for key in ({}, KEY, KEY)
         ]
     assert [answer.status_code for answer in answers] == [401, 400, 429]
+
+
+async def test_every_answer_has_an_id_of_its_own_and_the_date() -> None:
+    """And does not say what serves it."""
+    begun = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    async with serve(EmulatedService()) as client:
+        answers = [await client.post(TEXT, json={"text": text}) for text in ("a", "")]
+    assert len({answer.headers["apim-request-id"] for answer in answers}) == 2
+    for answer in answers:
+        assert parsedate_to_datetime(answer.headers["date"]) >= begun
+        assert "server" not in answer.headers
+
+
+async def test_no_more_images_are_decoded_at_once_than_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other threads are the client's."""
+    lock, now, most = threading.Lock(), 0, 0
+
+    def counted(body: bytes) -> Image.Image:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        image = decode_image(body)
+        with lock:
+            now -= 1
+        return image
+
+    monkeypatch.setattr(vectorizer, "decode_image", counted)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    body = picture(size=(400, 300))
+    async with serve(EmulatedService()) as client, asyncio.TaskGroup() as tasks:
+        for _ in range(8):
+            tasks.create_task(client.post(IMAGE, headers=OCTETS, content=body))
+    assert most == 1
+
+
+async def test_no_image_is_decoded_for_an_emulator_that_closes() -> None:
+    """Whoever still asks hears that the service is not available."""
+    service = EmulatedService()
+    async with serve(service) as client:
+        service.closing.set()
+        answers = [
+            await client.post(IMAGE, headers=OCTETS, content=body) for body in (picture(), b"no picture")
+        ]
+    assert [error_of(answer)["code"] for answer in answers] == ["ServiceUnavailable"] * 2
+
+
+async def test_a_call_takes_as_long_as_its_vector_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger says so, where there is no latency."""
+    release = threading.Event()
+    monkeypatch.setattr(vectorizer, "decode_image", lambda body: release.wait(30) and decode_image(body))
+    service = EmulatedService()
+    async with serve(service) as client, asyncio.TaskGroup() as tasks:
+        tasks.create_task(client.post(IMAGE, headers=OCTETS, content=picture()))
+        await asyncio.sleep(0.05)
+        release.set()
+    assert [call.duration_s >= 0.02 for call in service.ledger.calls] == [True]
 
 
 async def test_the_ledger_has_every_call() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import httpx
@@ -12,7 +13,15 @@ import pytest
 from PIL import Image
 
 from helpers import jpeg
-from semart_vectors.emulator import EmulatedService, ServedCall, Settings, create_app, recent_images
+from semart_vectors.emulator import (
+    EmulatedService,
+    ServedCall,
+    Settings,
+    create_app,
+    image_decoding,
+    recent_images,
+)
+from semart_vectors.emulator.error_responses import ErrorResponse
 from semart_vectors.emulator.image_decoding import thumbnail
 from semart_vectors.emulator.recent_images import RecentImages
 
@@ -54,6 +63,8 @@ async def test_the_page_is_one_file_that_may_load_nothing_else() -> None:
     policy = response.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-content-type-options"] == "nosniff"
 
 
 async def test_looking_is_no_call() -> None:
@@ -145,6 +156,16 @@ def test_every_pixel_mode_has_a_thumbnail(mode: str) -> None:
     Image.new("L", (4000, 12), 99).convert(mode).save(file, "TIFF")
     with Image.open(io.BytesIO(thumbnail(file.getvalue()))) as small:
         assert small.size == (240, 1)
+
+
+def test_a_large_image_has_no_thumbnail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To look at it is not worth the memory, unless it is a JPEG, which is decoded at a fraction."""
+    monkeypatch.setattr(image_decoding, "LARGE_PX", 300_000)
+    for image_format in ("PNG", "JPEG"):
+        file = io.BytesIO()
+        Image.new("RGB", (2000, 2000)).save(file, image_format)
+        with pytest.raises(ErrorResponse) if image_format == "PNG" else nullcontext():
+            assert thumbnail(file.getvalue())
 
 
 @pytest.mark.parametrize(("tags", "size"), [(b"\x06", (30, 40)), (b"\x01", (40, 30))])

@@ -121,6 +121,42 @@ async def test_a_retry_after_is_sent_as_it_is_ordered(raw: str) -> None:
     assert (await struck(f"429:{raw}")).headers["retry-after"] == raw
 
 
+async def test_a_wait_in_seconds_stands_in_the_message_too() -> None:
+    """As the service says it."""
+    assert "Please retry after 7 seconds." in (await struck("429:7")).text
+
+
+async def test_no_content_is_sent_without_a_body() -> None:
+    """With the headers that are ordered."""
+    response = await struck(Fault("204", headers={"x-odd": "1"}))
+    assert (response.status_code, response.content, response.headers["x-odd"]) == (204, b"", "1")
+
+
+async def test_a_refusal_is_not_spoilt() -> None:
+    """A vector that is not there cannot be wrong, and the ledger names no fault."""
+    emulator = Emulator()
+    emulator.faults.next(1, "nan")
+    async with served(emulator, "in process") as client:
+        response = await client.post(TEXT, json={"text": ""})
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "InvalidRequest")
+    assert [(call.status, call.fault) for call in emulator.calls] == [(400, None)]
+
+
+async def test_what_is_sent_before_a_cut_arrives() -> None:
+    """The share of the body that the fault names, and headers that promise all of it."""
+    emulator = Emulator()
+    emulator.faults.next(1, "cut:0.5")
+    arrived, cut = b"", False
+    async with served(emulator, "on a port") as client, client.stream("POST", TEXT, json=SHIP) as response:
+        promised = int(response.headers["content-length"])
+        try:
+            async for part in response.aiter_raw():
+                arrived += part
+        except httpx.RemoteProtocolError:
+            cut = True
+    assert (cut, len(arrived)) == (True, promised // 2)
+
+
 async def test_other_headers_and_addresses_can_be_ordered() -> None:
     """Milliseconds in headers of their own; a redirect leads where it is told, or to itself."""
     response = await struck(Fault("429", headers={"retry-after-ms": "250"}))

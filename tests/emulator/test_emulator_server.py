@@ -10,13 +10,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from click.testing import CliRunner
 
-from semart_vectors.emulator import Emulator
+from semart_vectors.emulator import Emulator, Settings
 from semart_vectors.emulator.command_line import emulator_command
 
 if TYPE_CHECKING:
@@ -213,6 +214,16 @@ async def test_the_command_takes_faults_latencies_and_recordings(tmp_path: Path)
     assert len((tmp_path / "recordings.jsonl").read_bytes().splitlines()) == len(upstream.calls)
 
 
+def test_the_command_has_every_setting_with_its_default() -> None:
+    """Without an option it is the emulator of `Emulator()`."""
+    options = emulator_command.make_context("emulator", []).params
+    latency = options.pop("latency_s")
+    assert (options.pop("port"), latency) == (0, Settings().latency())
+    assert options == {
+        each.name: getattr(Settings(), each.name) for each in fields(Settings) if each.name != "latency_s"
+    }
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -223,7 +234,7 @@ async def test_the_command_takes_faults_latencies_and_recordings(tmp_path: Path)
         (["--latency-s", "gamma:1"], "a latency must be like"),
         (["--record", "folder"], "record needs an upstream"),
         (["--replay", "nowhere"], "nowhere holds no recordings"),
-        (["--record", "/dev/null/x", "--upstream", "https://a.test"], "cannot be used"),
+        (["--record", "/dev/null/x", "--upstream", "https://a.test"], "/dev/null/x cannot be used: Not a"),
     ],
     ids=str,
 )
