@@ -180,8 +180,8 @@ async def test_the_command_draws_and_says_what_is_grey(tmp_path: Path) -> None:
     """The result on stdout; usage errors end with 2, a missing file too, and leave nothing behind."""
     (tmp_path / "images" / "004.png").unlink()
     ran = await cli("map", "paintings.parquet", "--images=images", "-o", "map.html", cwd=tmp_path)
-    assert (ran.code, ran.out) == (0, "12 paintings drawn on map.html\n")
-    assert "1 have no readable picture in images and are grey: 004.png" in ran.err
+    assert (ran.code, ran.out) == (0, "12 images drawn on map.html\n")
+    assert "1 images in images cannot be read and are drawn grey: 004.png" in ran.err
     for arguments in (
         ("paintings.parquet", "--images=images", "-o", "a.html", "--colour-by=mood"),
         ("paintings.parquet", "--images=images", "-o", "a.png", "--colour-by=type"),

@@ -10,7 +10,7 @@ import pytest
 
 from fake_service import MODEL, vector_for
 from semart_vectors.checkpoint.store import Checkpoint, Done, Failed
-from semart_vectors.pipeline import source as source_module
+from semart_vectors.pipeline import job_images as source_module
 from semart_vectors.pipeline.job_images import JobImages
 from semart_vectors.pipeline.pending import PendingBatch, PendingImages
 

@@ -266,7 +266,7 @@ async def test_load_from_the_command_line(url: str, tmp_path: Path) -> None:
     ran = await cli("load", "paintings.parquet", "--postgres", url, "--index", "hnsw", "--json", cwd=tmp_path)
     assert (ran.code, json.loads(ran.out)["inserted"]) == (0, 3)
     ran = await cli("load", "paintings.parquet", "--postgres", url, cwd=tmp_path)
-    assert (ran.code, ran.out) == (0, "3 paintings in paintings: 0 inserted, 0 updated, 3 unchanged\n")
+    assert (ran.code, ran.out) == (0, "3 rows in paintings: 0 inserted, 0 updated, 3 unchanged\n")
     await asyncio.to_thread(merged, tmp_path, vectors_of(3), model="2022-04-11")
     ran = await cli("load", "paintings.parquet", "--postgres", url, cwd=tmp_path)
     assert (ran.code, "cannot be compared" in ran.err, PASSWORD in ran.err) == (6, True, False)

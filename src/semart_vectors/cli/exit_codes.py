@@ -1,4 +1,4 @@
-"""Exit codes, and which error ends with which."""
+"""The exit code of each error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
     errors.ConfigurationError: USAGE,
     errors.MetadataError: USAGE,
     errors.VectorFileError: USAGE,
-    errors.UnreadableImageError: USAGE,  # the query's, as is the next: in a job an image's failure is a value
+    errors.UnreadableImageError: USAGE,  # of a query, as the next; in a job one image's failure ends nothing
     errors.InvalidInputError: USAGE,
     errors.EndpointError: USAGE,
     errors.ServiceUnavailableError: 1,
@@ -22,10 +22,10 @@ EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
     errors.CheckpointInUseError: 7,
     errors.DiskError: DISK,
     errors.DatabaseError: DATABASE,
-    errors.CheckpointError: DAMAGED,  # after the kinds of it above
+    errors.CheckpointError: DAMAGED,  # after its subclasses, which come first
 }
 
 
 def exit_code(error: errors.SemartVectorsError) -> int:
-    """Return the code that a command ends with."""
+    """Return the exit code for an error; 1 for one without an entry."""
     return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)

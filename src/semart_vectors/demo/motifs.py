@@ -1,133 +1,55 @@
-"""Small paintings out of a few strokes: a museum to try everything on, and free to give away.
+"""The motifs: small paintings of a few strokes, one function for each, and `paint` to choose and finish one.
 
-Each motif is one function of its canvas, `c`, and can go without the others. `paint` mirrors half of
-what they draw, so they need not decide between left and right.
+A motif paints on its canvas, `c`. `paint` mirrors half of the pictures, so a motif need not choose a side.
 """
 
 from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import ImageOps
 
 from semart_vectors.demo.canvas import Canvas, around, dark, light, mix
+from semart_vectors.demo.scenery import (
+    CLOTH,
+    DAWN,
+    DUSK,
+    FRUIT,
+    HAIR,
+    LEAF,
+    NIGHT,
+    NOON,
+    SKIN,
+    STORM,
+    WOOD,
+    backdrop,
+    face,
+    figure,
+    halo,
+    head,
+    hills,
+    leaves,
+    ship,
+    sky,
+    tree,
+    water,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from PIL import Image
 
-    from semart_vectors.demo.canvas import Colour, Spot
-
-_SKIN = ("#eec5a0", "#e3b088", "#d29c74", "#a8714e", "#f2d2b4")
-_HAIR = ("#2e2019", "#5b3a20", "#8a5a2b", "#b98b45", "#6f6259", "#7a2f1a")
-_CLOTH = ("#a52f28", "#2f4f86", "#c08a2d", "#4d6b3c", "#7d3b52", "#d8cdb6", "#3d3a4a", "#b5643a", "#5d7f92")
-_LEAF = ("#4b6330", "#5f6f2f", "#3c5a3c", "#7a6f2c", "#8a5f28")
-_FRUIT = ("#c23b22", "#d9822b", "#e3b93c", "#8ca23a", "#6d2a44", "#d76a55", "#4f2f5f")
-_WOOD = "#4a3220"
-
-
-class _Mood(NamedTuple):
-    """The colours of an hour of the day from the zenith down, its sun or moon, and how dark the land lies."""
-
-    top: str
-    middle: str
-    low: str
-    sun: str
-    dim: float
-
-    def land(self, colour: Colour, distance: float = 0) -> Colour:
-        """Return a colour as it looks in this light, some way off."""
-        return mix(mix(colour, self.top, self.dim), self.low, distance)
-
-
-_DAWN = _Mood("#6f8fb4", "#dcbfb0", "#f7dfb4", "#fff3cc", 0.12)
-_NOON = _Mood("#4f86c0", "#a5c8de", "#ecebd6", "#fffbe8", 0.0)
-_DUSK = _Mood("#46497a", "#c4735c", "#f4b660", "#ffe09a", 0.3)
-_NIGHT = _Mood("#121a36", "#22365f", "#58708f", "#f6efd2", 0.62)
-_STORM = _Mood("#48525e", "#8d9391", "#d9d0ae", "#efe6c6", 0.2)
-
-
-def _sky(c: Canvas, horizon: float, *moods: _Mood) -> _Mood:
-    mood = c.pick(*(moods or (_DAWN, _NOON, _NOON, _DUSK, _NIGHT, _STORM)))
-    c.wash(0, horizon + 0.1, mood.top, mood.middle, mood.low)
-    sun = (c.between(0.15, 0.85) * c.width, horizon * (0.78 if mood is _DUSK else c.between(0.2, 0.45)))
-    c.glow(sun, 0.45, 0.45, mood.sun, 0.8)
-    c.oval(sun, 0.042, 0.042, mood.sun)
-    for _ in range(5):
-        x, y, r = c.between(0, c.width), c.between(0.05, 0.75) * horizon, c.between(0.07, 0.13)
-        for _ in range(7):
-            puff_x, puff_y = x + c.between(-2.2, 2.2) * r, y + c.between(-0.35, 0.35) * r
-            c.glow((puff_x, puff_y + r * 0.3), r, r * 0.5, mix(mood.middle, mood.top, 0.45), 0.5)
-            c.glow((puff_x, puff_y), r, r * 0.5, mix(mood.low, mood.sun, 0.5), 0.75)
-    c.dabs(500, 0.022, bottom=horizon, slope=0.1)
-    return mood
-
-
-def _hills(c: Canvas, y: float, height: float, colour: Colour) -> None:
-    x = np.linspace(-0.05, c.width + 0.05, 24)
-    low, fast, late = c.rng.uniform((0.2, 2, 0), (0.5, 9, 6), (3, 3)).T[..., None]
-    ridge = y - height * (low * np.sin(x * fast + late)).sum(axis=0)
-    c.shape([(-0.1, 1.4), *np.stack([x, ridge], axis=1), (c.width + 0.1, 1.4)], colour)
-
-
-def _leaves(c: Canvas, at: Spot, rx: float, ry: float, colour: Colour, *, n: int = 60) -> None:
-    for t in np.linspace(0, 1, n).tolist():
-        turn, far, r = c.between(0, 6.3), c.between(0, 1) ** 0.5 * (1 - 0.25 * t), rx * c.between(0.13, 0.26)
-        spot = at[0] + rx * (far * np.cos(turn) - 0.18 * t), at[1] + ry * (far * np.sin(turn) - 0.2 * t)
-        c.oval(spot, r, r * 0.7, mix(dark(colour, 0.55), light(colour, 0.3), t * c.between(0.7, 1)))
-
-
-def _tree(c: Canvas, foot: Spot, h: float, colour: Colour) -> None:
-    x, y = foot
-    c.line("0 0, 4 -30, 0 -70", dark(_WOOD, 0.3), h * 0.055, foot, h)
-    c.line("18 -60, 2 -35|", dark(_WOOD, 0.3), h * 0.025, foot, h)
-    for dx, dy, r in ((-0.14, -0.58, 0.2), (0.14, -0.58, 0.2), (0, -0.76, 0.25)):
-        _leaves(c, (x + dx * h, y + dy * h), r * h, 0.85 * r * h, colour)
-
-
-def _water(c: Canvas, top: float, deep: Colour, bright: Colour) -> None:
-    """Draw ripples, longer as they come nearer."""
-    for t in sorted(c.rng.random(200).tolist()):
-        spot = (c.between(0, c.width), top + (1 - top) * t)
-        c.oval(spot, 0.01 + 0.05 * t, 0.001 + 0.004 * t, mix(deep, bright, c.between(0, 1)))
-
-
-def _head(c: Canvas, at: Spot, r: float, skin: Colour, hair: Colour) -> None:
-    """Draw a head and its neck."""
-    x, y = at
-    blush = mix(skin, "#8a4a30", 0.3)
-    c.line([(x, y + r * 0.8), (x, y + r * 1.6)], blush, r * 0.75)
-    c.oval((x, y - r * 0.2), r * 1.02, r * 1.15, hair)
-    c.oval((x + r * 0.12, y + r * 0.1), r * 0.78, r, blush)
-    c.oval((x + r * 0.05, y + r * 0.05), r * 0.7, r * 0.95, skin)
-    for eye in (x - 0.25 * r, x + 0.35 * r):
-        c.oval((eye, y), r * 0.1, r * 0.09, "#3a2418")
-    c.oval((x + r * 0.06, y + r * 0.5), r * 0.18, r * 0.07, "#b0503f")
-
-
-def _figure(c: Canvas, foot: Spot, h: float, hands: tuple[Spot, Spot], robe: Colour) -> None:
-    """Draw a person in a robe; where the hands are is counted from between the shoulders."""
-    (x, y), skin = (foot[0], foot[1] - h * 0.8), c.pick(*_SKIN)
-    c.shape("3 0, 11 5, 10 30, 17 77, 18 82|", robe, (x, y), h, depth=0.5)
-    for start, end in c.rng.uniform((-0.07, -0.14), (0.07, 0.14), (4, 2)).tolist():
-        c.line([(start, 0.3), (start, 0.5), (end, 0.77)], dark(robe), h * 0.012, (x, y), h)
-    for (dx, dy), side in zip(hands, (-1, 1), strict=True):
-        arm = [(side * 0.08, 0.06), (side * 0.13 + dx * 0.3, 0.12 + dy * 0.4), (dx, dy)]
-        c.line(arm, dark(robe, 0.22 + side * 0.08), h * 0.06, (x, y), h)
-        c.oval((x + dx * h, y + dy * h), h * 0.026, h * 0.026, skin)
-    _head(c, (x, y - h * 0.09), h * 0.078, skin, c.pick(*_HAIR))
-
 
 def _river(c: Canvas) -> None:
     y = c.between(0.42, 0.55)
-    mood, green = _sky(c, y), c.pick(*_LEAF)
-    _hills(c, y, 0.08, mood.land("#6f86a0", 0.45))
-    _hills(c, y + 0.05, 0.05, mood.land(green, 0.35))
-    _hills(c, y + 0.12, 0.03, mood.land(light(green, 0.2)))
+    mood, green = sky(c, y), c.pick(*LEAF)
+    hills(c, y, 0.08, mood.land("#6f86a0", 0.45))
+    hills(c, y + 0.05, 0.05, mood.land(green, 0.35))
+    hills(c, y + 0.12, 0.03, mood.land(light(green, 0.2)))
     c.dabs(700, 0.014, top=y)
     bends = "-10 14, 2 20, -28 32, -24 48, -60 70, 60 70, 14 45, 0 32, 14 20, 0 14"
     x = c.between(0.4, 0.6) * c.width
@@ -136,46 +58,21 @@ def _river(c: Canvas) -> None:
         c.glow((x + c.between(-0.12, 0.04), y + down), 0.14, 0.012, mood.sun, 0.7)
     for _ in range(5):
         far = (c.between(0, c.width), y + c.between(0.06, 0.14))
-        _tree(c, far, c.between(0.08, 0.14), mood.land(green, 0.3))
-    for x in c.some((0.08, 0.2, 0.92), c.pick(2, 3)):
+        tree(c, far, c.between(0.08, 0.14), mood.land(green, 0.3))
+    for x in c.sample((0.08, 0.2, 0.92), c.pick(2, 3)):
         near = ((x + c.between(-0.05, 0.05)) * c.width, c.between(0.85, 0.98))
-        _tree(c, near, c.between(0.42, 0.68), mood.land(c.pick(*_LEAF)))
-
-
-def _backdrop(c: Canvas, bottom: float) -> None:
-    ground = c.pick("#3a2c22", "#2f3530", "#4a3a30", "#33303c", "#5a4636", "#43505a")
-    c.wash(0, bottom, dark(ground, 0.4), ground, dark(ground, 0.2))
-    c.glow((c.width * 0.35, 0.4), 0.55, 0.5, light(ground), 0.65)
-    c.dabs(650, 0.028, bottom=bottom, slope=0.4)
-
-
-def _face(c: Canvas, x: float, skin: Colour, hair: Colour) -> None:
-    shadow = mix(skin, "#5a2f22", 0.5)
-    c.shape("6.6 42, 6 66, 0 74|", mix(skin, shadow, 0.4), (x, 0), depth=0.3)
-    c.shape("12 36, 10 22, -10 22, -12 36, -9 50, 1 57, 9 50", skin, (x, 0), depth=0.3)
-    c.glow((x - 0.04, 0.3), 0.06, 0.05, light(skin, 0.7), 0.6)
-    turned = x + c.between(0.012, 0.024)
-    for eye in (turned - 0.046, turned + 0.05):
-        c.glow((eye, 0.45), 0.038, 0.034, mix(skin, "#c2553f", 0.35), 0.8)
-        c.oval((eye, 0.386), 0.022, 0.011, "#efe2cc")
-        c.oval((eye + 0.005, 0.386), 0.0105, 0.0115, "#3a2a1c")
-        c.line("-2.4 -.2, 0 -1.5, 2.4 -.2", "#3a2218", 0.006, (eye, 0.386))
-        c.line("-3 -2.8, 0 -4, 3 -3", dark(hair, 0.4), 0.007, (eye, 0.386))
-    c.line("1 37, 1.6 44, -.4 45.5", shadow, 0.009, (turned, 0))
-    c.oval((turned, 0.497), 0.028, 0.007, "#a3443a")
-    c.oval((turned, 0.505), 0.02, 0.007, "#bd6253")
-    c.glow((turned, 0.55), 0.06, 0.02, shadow, 0.6)
+        tree(c, near, c.between(0.42, 0.68), mood.land(c.pick(*LEAF)))
 
 
 def _lady(c: Canvas) -> None:
-    dress, skin, hair = c.pick(*_CLOTH, "#241f22", "#241f22"), c.pick(*_SKIN), c.pick(*_HAIR)
+    dress, skin, hair = c.pick(*CLOTH, "#241f22", "#241f22"), c.pick(*SKIN), c.pick(*HAIR)
     x, at, ruff = c.width / 2, (c.width / 2, 0), c.chance(0.5)
-    _backdrop(c, 1)
+    backdrop(c, 1)
     c.shape("0 17, 16 28, 18 52, 10 60|", hair, at, depth=0.5)
     c.shape("50 120, 40 76, 13 64|", dress, at, depth=0.55)
     if not ruff:
         c.shape("0 86, 12 86, 26 71, 6 62|", skin, at, depth=0.35)
-    _face(c, x, skin, hair)
+    face(c, x, skin, hair)
     c.shape("0 24, 10 30, 13 42, 13 22, 0 16|", hair, at, depth=0.4)
     if ruff:
         c.oval((x, 0.63), 0.2, 0.07, "#d9d2c4")
@@ -193,7 +90,7 @@ def _lady(c: Canvas) -> None:
             c.line("-11 21, 0 22.5, 11 21", light(dress, 0.2), 0.02, at)
             c.oval((x, 0.245), 0.25, 0.035, "#1d191b")
         case "scarf":
-            c.shape("12 18, 19 26, 20 60, 13 55", light(c.pick(*_CLOTH)), at, depth=0.4)
+            c.shape("12 18, 19 26, 20 60, 13 55", light(c.pick(*CLOTH)), at, depth=0.4)
             cloth = c.pick("#3f6ea5", "#c9a24a", "#b5483a")
             c.shape("-14 30, -12 16, 4 11, 15 20, 14 32, 0 23.5", cloth, at, depth=0.45)
         case "cap":
@@ -202,17 +99,17 @@ def _lady(c: Canvas) -> None:
 
 def _flowers(c: Canvas) -> None:
     x, cloth = c.width / 2, c.pick("#6b4528", "#ddd4c0", "#6f2f28", "#3f5a4a", "#8a6a44")
-    _backdrop(c, 0.78)
+    backdrop(c, 0.78)
     c.wash(0.78, 1, light(cloth, 0.1), cloth, dark(cloth, 0.7))
     c.dabs(300, 0.02, top=0.78)
     c.glow((x + 0.05, 0.88), 0.3, 0.05, "#140d0a", 0.85)
     spots = [(x + c.between(-0.27, 0.27), c.between(0.14, 0.52)) for _ in range(14)]
     for spot in spots:
         c.line([(x, 0.66), (x + (spot[0] - x) * 0.4, 0.5), spot], "#3f5230", 0.008)
-        _leaves(c, (spot[0] + c.between(-0.06, 0.06), spot[1] + 0.07), 0.06, 0.04, "#56693a", n=10)
+        leaves(c, (spot[0] + c.between(-0.06, 0.06), spot[1] + 0.07), 0.06, 0.04, "#56693a", n=10)
     c.shape("7 60, 6 66, 14 75, 8 89|", c.pick("#5d7f92", "#8a5a3a", "#d9d2c0", "#4a5a3a"), (x, 0), depth=0.6)
     c.glow((x - 0.07, 0.75), 0.025, 0.06, "#ffffff", 0.8)
-    petals = c.some(("#d8433a", "#f0e6d8", "#e8a0a0", "#e8b83a", "#7a5a9a", "#e06a3a", "#4f6fb0"), 3)
+    petals = c.sample(("#d8433a", "#f0e6d8", "#e8a0a0", "#e8b83a", "#7a5a9a", "#e06a3a", "#4f6fb0"), 3)
     for spot in sorted(spots, key=lambda spot: -abs(spot[0] - x)):
         size, petal, turn = c.between(0.045, 0.075), c.pick(*petals), c.between(0, 1)
         for ring, tone in ((1.0, dark(petal, 0.35)), (0.72, petal), (0.42, light(petal, 0.45))):
@@ -223,7 +120,7 @@ def _flowers(c: Canvas) -> None:
 
 
 def _room(c: Canvas) -> None:
-    """Draw a room in one-point perspective: its surfaces run from the back wall towards us."""
+    """Paint a room in one-point perspective, from the back wall towards the viewer."""
     wall = c.pick("#b9a98a", "#a8a48f", "#c2a878", "#93a09a", "#b08f72", "#8f9f8a")
     floor = c.pick(("#e6dcc6", "#3a3330"), ("#c9a27a", "#7a4a32"), ("#d9d4c4", "#5a6a72"))
     sun, table = c.pick("#fff3cc", "#f4f6f2", "#ffe0a0"), c.pick("#8a3a2a", "#3f5a6a", "#6b4a2a")
@@ -240,30 +137,25 @@ def _room(c: Canvas) -> None:
     for one, other, tone in ((0, 1, 0.5), (3, 0, 0.35), (1, 2, 0.08)):
         c.shape([*back[[one, other]], *near[[other, one]]], dark(wall, tone), soft=False)
     for beam in np.linspace((back[0], near[0]), (back[1], near[1]), 7):
-        c.line(beam, dark(_WOOD, 0.3), 0.02)
-    for colour, window in ((_WOOD, "4 11, 22 22, 22 51.5, 4 56"), (sun, "5 13, 21.5 23.5, 21.5 50, 5 54")):
+        c.line(beam, dark(WOOD, 0.3), 0.02)
+    for colour, window in ((WOOD, "4 11, 22 22, 22 51.5, 4 56"), (sun, "5 13, 21.5 23.5, 21.5 50, 5 54")):
         c.shape(window, colour, soft=False)
     for bar in ("5 33, 21.5 37", "10 17, 10 52.5", "16 21, 16 51"):
-        c.line(bar, _WOOD, 0.01)
+        c.line(bar, WOOD, 0.01)
     c.glow((left * 0.6, 0.42), 0.5, 0.5, sun, 0.5)
     c.glow((c.width * 0.42, 0.85), 0.34, 0.12, sun, 0.5)
     panel, top, bottom = c.pick("#8aa0a0", "#d9c48a", "#8f5a4a"), *c.pick((0.27, 0.43), (0.31, 0.66))
-    c.box(x + 0.05, top, x + 0.19, bottom, _WOOD)
+    c.box(x + 0.05, top, x + 0.19, bottom, WOOD)
     c.box(x + 0.06, top + 0.014, x + 0.18, bottom - 0.014, panel)
-    _figure(c, (x - 0.13, 0.83), 0.5, ((-0.1, 0.2), (-0.04, 0.22)), c.pick(*_CLOTH))
+    figure(c, (x - 0.13, 0.83), 0.5, ((-0.1, 0.2), (-0.04, 0.22)), c.pick(*CLOTH))
     c.box(x - 0.01, 0.7, x + 0.37, 0.92, table)
     c.shape("-3 66, 32 66, 38 72, -2 72", light(table, 0.3), (x, 0), soft=False)
     c.ball((x + 0.1, 0.66), 0.035, 0.045, "#d9d2c0")
-    c.ball((x + 0.22, 0.68), 0.03, 0.028, c.pick(*_FRUIT))
-
-
-def _halo(c: Canvas, at: Spot, r: float) -> None:
-    for size, tone in ((1, "#8a5a1c"), (0.95, "#f4d678"), (0.84, "#b98a34"), (0.8, "#f4d678")):
-        c.oval(at, r * size, r * size, tone)
+    c.ball((x + 0.22, 0.68), 0.03, 0.028, c.pick(*FRUIT))
 
 
 def _madonna(c: Canvas) -> None:
-    x, skin, mantle = c.width / 2, c.pick(*_SKIN), c.pick("#24427e", "#2f5a8a", "#1f3358", "#2a4a5a")
+    x, skin, mantle = c.width / 2, c.pick(*SKIN), c.pick("#24427e", "#2f5a8a", "#1f3358", "#2a4a5a")
     gold, arch = c.pick("#d2a445", "#c9963a", "#d9b560"), "47 200, 47 38, 41 14, 20 3|"
     c.wash(0, 1, "#3a2416", "#2a1a10")
     c.shape(arch, gold, (x, 0), c.width, depth=0.25)
@@ -272,33 +164,33 @@ def _madonna(c: Canvas) -> None:
     for colour, width in (("#7a4f1c", 0.026), ("#e6bd62", 0.012)):
         c.line(arch, colour, width, (x, 0), c.width)
     c.shape("0 20, 18 30, 24 40, 24 100|", c.pick("#8a6a4a", "#7a4a3a"), (x, 0), depth=0.5, soft=False)
-    for saint, robe in zip((0.13, c.width - 0.13), c.some(_CLOTH, 2), strict=True):
-        _halo(c, (saint, 0.45), 0.058)
-        _figure(c, (saint, 0.98), 0.6, ((0, 0.12), (0, 0.13)), robe)
-    _halo(c, (x, 0.3), 0.125)
+    for saint, robe in zip((0.13, c.width - 0.13), c.sample(CLOTH, 2), strict=True):
+        halo(c, (saint, 0.45), 0.058)
+        figure(c, (saint, 0.98), 0.6, ((0, 0.12), (0, 0.13)), robe)
+    halo(c, (x, 0.3), 0.125)
     c.shape("0 16, 12 34, 18 52, 24 80, 29 105|", mantle, (x, 0), depth=0.5)
     c.shape("7 43, 12 62, 0 90|", "#b5382c", (x, 0), depth=0.4)
     for fold in ("-10 66, -16 82, -25 100", "6 70, 9 84, 14 100", "11 66, 17 82, 25 100"):
         c.line(fold, dark(mantle, 0.6), 0.01, (x, 0))
     c.shape("0 18, 8 30, 7 42|", "#e2d9c6", (x, 0), depth=0.3)
-    _head(c, (x, 0.315), 0.068, skin, "#6b4422")
+    head(c, (x, 0.315), 0.068, skin, "#6b4422")
     child = (x + 0.1, 0.54)
-    _halo(c, child, 0.066)
+    halo(c, child, 0.066)
     c.shape("-6 4, 6 4, 9 24, -10 30, -10 26", "#e8c890", child, depth=0.4)
-    _head(c, child, 0.046, skin, "#a8702f")
+    head(c, child, 0.046, skin, "#a8702f")
     c.line("-14 62, 0 79, 10 76", dark(mantle, 0.25), 0.06, (x, 0))
     c.oval((x + 0.1, 0.76), 0.028, 0.022, skin)
     c.line("18 52, 12 34, 0 14.5|", "#e6bd62", 0.007, (x, 0))
 
 
 def _centaur(c: Canvas) -> None:
-    mood = _sky(c, 0.6, _DAWN, _DUSK, _NOON, _NIGHT)
-    _hills(c, 0.58, 0.08, mood.land("#6f86a0", 0.35))
-    _hills(c, 0.72, 0.03, mood.land(c.pick(*_LEAF)))
+    mood = sky(c, 0.6, DAWN, DUSK, NOON, NIGHT)
+    hills(c, 0.58, 0.08, mood.land("#6f86a0", 0.35))
+    hills(c, 0.72, 0.03, mood.land(c.pick(*LEAF)))
     c.dabs(600, 0.016, top=0.6)
     for x in (0.06, 0.95):
-        _tree(c, (x * c.width, c.between(0.8, 0.9)), c.between(0.5, 0.7), mood.land(c.pick(*_LEAF)))
-    hide, skin, hoof = c.pick("#8a5a34", "#d9cdb8", "#4a3628"), c.pick(*_SKIN), (c.width * 0.4, 0.91)
+        tree(c, (x * c.width, c.between(0.8, 0.9)), c.between(0.5, 0.7), mood.land(c.pick(*LEAF)))
+    hide, skin, hoof = c.pick("#8a5a34", "#d9cdb8", "#4a3628"), c.pick(*SKIN), (c.width * 0.4, 0.91)
     c.glow(hoof, 0.36, 0.035, "#1a1a10", 0.7)
     for leg in ("-18 -22, -22 -12, -18 0", "13 -22, 24 -12, 20 -2", "-22 -32, -30 -26, -29 -10"):
         c.line(leg, dark(hide, 0.6), 0.038, hoof)
@@ -312,14 +204,14 @@ def _centaur(c: Canvas) -> None:
     c.line("19 -37, 24 -30, 26 -20, 24 -10, 19 -3", "#5a3418", 0.014, chest)
     for string in ("19 -37, -2 -20", "-2 -20, 19 -3", "-2 -20, 31 -20"):
         c.line(string, "#e8dcc0", 0.005, chest)
-    _head(c, (chest[0], 0.32), 0.058, skin, c.pick(*_HAIR))
-    _leaves(c, (chest[0], 0.255), 0.07, 0.02, "#5f7a3a", n=20)
+    head(c, (chest[0], 0.32), 0.058, skin, c.pick(*HAIR))
+    leaves(c, (chest[0], 0.255), 0.07, 0.02, "#5f7a3a", n=20)
 
 
 def _skaters(c: Canvas) -> None:
-    mood = _sky(c, 0.4, _DAWN, _STORM, _DUSK)
+    mood = sky(c, 0.4, DAWN, STORM, DUSK)
     ice = mood.land("#dfe3dc", 0.25)
-    _hills(c, 0.4, 0.03, mood.land("#b9c0c4", 0.4))
+    hills(c, 0.4, 0.03, mood.land("#b9c0c4", 0.4))
     c.wash(0.43, 1, mix(ice, mood.low, 0.4), ice, mix(ice, "#9fb2b8", 0.5))
     c.dabs(500, 0.03, top=0.43)
     for x in (0.1, 0.24, c.between(0.7, 0.9)):
@@ -329,47 +221,35 @@ def _skaters(c: Canvas) -> None:
         for window in (at[0] - 0.4 * size, at[0], at[0] + 0.4 * size):
             c.oval((window, 0.47 - size * 0.38), size * 0.07, size * 0.12, c.pick("#f2c25a", "#3a2a20"))
     for x in (0.03, c.between(0.85, 0.97)):
-        _tree(c, (c.width * x, 0.8), 0.62, mood.land("#dfe6e4", 0.1))
+        tree(c, (c.width * x, 0.8), 0.62, mood.land("#dfe6e4", 0.1))
     for t in sorted(c.rng.random(18).tolist()):
         x, y, h = c.between(0.03, 0.97) * c.width, 0.48 + 0.48 * t, 0.06 + 0.22 * t
         c.glow((x + h * 0.1, y), h * 0.3, h * 0.05, "#5a6a72", 0.8)
         for leg in ("-4 -30, -12 0", "4 -30, 16 -3"):
             c.line(leg, "#2a221e", h * 0.06, (x, y), h)
         hands = ((-0.2, c.between(0.05, 0.25)), (0.2, c.between(0.05, 0.25)))
-        _figure(c, (x, y - h * 0.12), h * 0.88, hands, c.pick(*_CLOTH))
+        figure(c, (x, y - h * 0.12), h * 0.88, hands, c.pick(*CLOTH))
         c.oval((x, y - h * 0.97), h * 0.085, h * 0.045, c.pick("#2a211c", "#8f2f28", "#3d4f6a"))
 
 
-def _ship(c: Canvas, at: Spot, size: float, flag: Colour) -> None:
-    canvas = c.pick("#e9dcbc", "#d9c49a", "#f0e8d2")
-    for dx, h in ((-0.3, 0.8), (0.02, 1.0), (0.32, 0.7)):
-        mast = (at[0] + dx * size, at[1])
-        c.line("0 0, 0 -100", "#3a281a", 0.016 * size, mast, size * h)
-        for sail in ("-14 -52, 15 -53, 21 -18, -12 -18, -8 -36", "-11 -86, 11 -87, 16 -57, -9 -57, -6 -71"):
-            c.shape(sail, canvas, mast, size * h, depth=0.4, soft=False)
-        c.shape("0 -100, 18 -97, 0 -92", flag, mast, size * h, soft=False)
-    c.shape("-56 -20, -40 -6, 40 -6, 56 -24, 44 10, -42 10", "#6b4526", at, size, depth=0.6)
-    c.line("-46 -4, 48 -5", "#c99b4a", 0.018 * size, at, size)
-
-
 def _fleet(c: Canvas) -> None:
-    mood = _sky(c, 0.55, _STORM, _DAWN, _DUSK, _NOON)
+    mood = sky(c, 0.55, STORM, DAWN, DUSK, NOON)
     sea = mood.land(c.pick("#3f6a72", "#4a6a5a", "#3a5a7a"))
-    flags = c.some(("#b5382c", "#2f4f86", "#d9b24a"), 2)
+    flags = c.sample(("#b5382c", "#2f4f86", "#d9b24a"), 2)
     c.wash(0.55, 1, mix(sea, mood.low, 0.45), sea, dark(sea))
-    _water(c, 0.56, dark(sea, 0.3), light(mix(sea, mood.low, 0.3), 0.2))
-    for near, across in zip((0, 0.1, 0.22, 0.5, 1), c.some((0.2, 0.35, 0.5, 0.65, 0.8), 5), strict=True):
+    water(c, 0.56, dark(sea, 0.3), light(mix(sea, mood.low, 0.3), 0.2))
+    for near, across in zip((0, 0.1, 0.22, 0.5, 1), c.sample((0.2, 0.35, 0.5, 0.65, 0.8), 5), strict=True):
         x, y, size = c.width * across, 0.6 + 0.24 * near, 0.16 + 0.38 * near
         for _ in range(3):
             smoke = (x + c.between(-0.5, 0.5) * size, y - c.between(0, 0.3) * size)
             r = size * c.between(0.2, 0.45)
             c.glow(smoke, r, r * 0.65, c.pick("#efe8d8", "#c9c0b0", "#f2c27a"), 0.85)
-        _ship(c, (x, y), size, c.pick(*flags))
+        ship(c, (x, y), size, c.pick(*flags))
 
 
 def _city(c: Canvas) -> None:
     quay, tower = 0.66, (c.width * c.between(0.15, 0.85), 0)
-    mood = _sky(c, quay)
+    mood = sky(c, quay)
     for far in (0.45, 0):
         left = -0.05
         while left < c.width:
@@ -384,30 +264,30 @@ def _city(c: Canvas) -> None:
             c.box(left, quay - tall, left + wide, quay, wall)
             for y in np.arange(quay - tall + 0.04, quay - 0.03, 0.06).tolist():
                 for x in np.arange(left + 0.03, left + wide - 0.02, 0.035).tolist():
-                    lamp = mood is _NIGHT and c.chance(0.5)
+                    lamp = mood is NIGHT and c.chance(0.5)
                     c.oval((x, y), 0.008, 0.017, "#f2c25a" if lamp else mood.land("#3a2a22", far))
             left += wide * c.between(0.95, 1.1)
     c.shape("3.5 20, 3.5 66|", mood.land("#c28a5a", 0.1), tower, depth=0.4, soft=False)
     c.shape("4.2 20, 0 7|", mood.land("#6f8a7a"), tower, depth=0.4, soft=False)
-    c.oval((tower[0], 0.25), 0.014, 0.022, _WOOD)
+    c.oval((tower[0], 0.25), 0.014, 0.022, WOOD)
     c.reflect(quay, mood.land("#3f5f6a"))
-    _water(c, quay + 0.01, mood.land("#2f4a56"), light(mood.low, 0.2))
-    c.line([(0, quay), (c.width, quay)], _WOOD, 0.012)
+    water(c, quay + 0.01, mood.land("#2f4a56"), light(mood.low, 0.2))
+    c.line([(0, quay), (c.width, quay)], WOOD, 0.012)
     for near in (c.between(0.2, 0.4), c.between(0.6, 1)):
         (x, y), size = (c.width * c.between(0.12, 0.88), quay + 0.08 + 0.2 * near), 0.1 + 0.12 * near
-        _figure(c, (x + size * 0.4, y), size * 0.9, ((0, 0.2), (0.15, 0.2)), c.pick(*_CLOTH))
+        figure(c, (x + size * 0.4, y), size * 0.9, ((0, 0.2), (0.15, 0.2)), c.pick(*CLOTH))
         c.shape("-100 -20, -70 0, 70 0, 100 -25, 70 15, -70 15", "#2a1e18", (x, y), size)
         c.line("45 -50, 90 30", "#2a1c12", 0.006, (x, y), size)
 
 
 def _study(model: Callable[[Canvas], None], c: Canvas) -> None:
-    """Draw on paper what elsewhere is a painting."""
+    """Draw a motif on paper instead of painting it."""
     c.brush = False
     model(c)
     c.to_drawing()
 
 
-# How to draw each motif, and the range of its width over its height.
+# The function of each motif, and the range of its width divided by its height.
 _MOTIFS: dict[str, dict[str, tuple[Callable[[Canvas], None], float, float]]] = {
     "landscape": {"river": (_river, 1.2, 1.55)},
     "portrait": {"lady": (_lady, 0.74, 0.86)},
@@ -429,8 +309,8 @@ KINDS: tuple[str, ...] = tuple(_MOTIFS)
 """The ten values of TYPE in SemArt."""
 
 
-def motifs(kind: str) -> tuple[str, ...]:
-    """Return the names of what can be painted of a kind."""
+def motifs_of(kind: str) -> tuple[str, ...]:
+    """Return the names of the motifs of a kind."""
     return tuple(_MOTIFS[kind])
 
 
@@ -439,11 +319,11 @@ def paint(kind: str, rng: np.random.Generator, *, motif: str | None = None, size
 
     Args:
         kind: One of `KINDS`.
-        rng: Decides everything that is left open; the same state gives the same picture.
-        motif: One of `motifs(kind)`; any of them unless given.
-        size: Pixels on the long side.
+        rng: The random numbers; the same state gives the same picture.
+        motif: One of `motifs_of(kind)`; a random one unless given.
+        size: Pixels on the longer side.
     """
-    draw, narrow, wide = _MOTIFS[kind][motif or str(rng.choice(motifs(kind)))]
+    draw, narrow, wide = _MOTIFS[kind][motif or str(rng.choice(motifs_of(kind)))]
     ratio = float(rng.uniform(narrow, wide))
     canvas = Canvas(round(size * min(1, ratio)), round(size * min(1, 1 / ratio)), rng)
     draw(canvas)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import datetime as dt
 import io
 import sys
+import threading
 from contextlib import AsyncExitStack, asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -12,7 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semart_vectors.emulator import Emulator, Service, Settings
+from semart_vectors.emulator import EmulatedService, Emulator, Settings, vectorizer
+from semart_vectors.emulator.image_decoding import decode_image
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -42,7 +47,9 @@ def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @asynccontextmanager
-async def serve(service: Service, headers: dict[str, str] | None = None) -> AsyncIterator[httpx.AsyncClient]:
+async def serve(
+    service: EmulatedService, headers: dict[str, str] | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     """Open a client of the service, with a good key unless `headers` say otherwise."""
     emulator = Emulator()
     emulator._service = service
@@ -64,7 +71,7 @@ async def serve(service: Service, headers: dict[str, str] | None = None) -> Asyn
 
 async def post_image(body: bytes, **query: str) -> httpx.Response:
     """Send one picture to a service of its own."""
-    async with serve(Service()) as client:
+    async with serve(EmulatedService()) as client:
         return await client.post(IMAGE, params=GA | query, headers=OCTETS, content=body)
 
 
@@ -75,10 +82,12 @@ def error_of(response: httpx.Response) -> dict[str, Any]:
     return error
 
 
-@pytest.mark.parametrize("content_type", ["application/octet-stream", "image/jpeg", "image/png; x=1"])
+@pytest.mark.parametrize(
+    "content_type", ["application/octet-stream", "image/jpeg", "image/png; x=1", "IMAGE/PNG"]
+)
 async def test_an_image_is_its_bytes_under_any_image_type(content_type: str) -> None:
     """Bytes are taken as octets or as any image type, and 1024 numbers come back with their model."""
-    async with serve(Service()) as client:
+    async with serve(EmulatedService()) as client:
         response = await client.post(IMAGE, headers={"content-type": content_type}, content=picture())
     assert response.status_code == 200
     assert response.headers["apim-request-id"]
@@ -133,6 +142,7 @@ async def test_every_pixel_mode_is_taken(mode: str) -> None:
     ("path", "content_type", "body", "message"),
     [
         (IMAGE, "application/json", b'{"url": "https://x.test/a.jpg", "text": "a"}', "url is not accessible"),
+        (IMAGE, "application/json", b'{"url": ""}', "url is not accessible"),
         (IMAGE, "application/json", b'{"link": "a"}', "JSON object with 'url'"),
         (IMAGE, "text/plain", b"a", "content type"),
         (IMAGE, "application/octet-stream", b"no picture", "format is not valid"),
@@ -148,7 +158,7 @@ async def test_what_cannot_be_understood_is_an_invalid_request(
     path: str, content_type: str, body: bytes, message: str
 ) -> None:
     """Wrong content is always 400 InvalidRequest, a wrong content type too."""
-    async with serve(Service()) as client:
+    async with serve(EmulatedService()) as client:
         response = await client.post(path, headers={"content-type": content_type}, content=body)
     assert response.status_code == 400
     assert error_of(response)["code"] == "InvalidRequest"
@@ -158,7 +168,7 @@ async def test_what_cannot_be_understood_is_an_invalid_request(
 @pytest.mark.parametrize("text", ["ship", "word " * 70, "Schiff im Sturm, κύμα"])
 async def test_a_text_of_1_to_70_words_has_a_vector_of_length_1(text: str) -> None:
     """Texts have float32 vectors of unit length."""
-    async with serve(Service()) as client:
+    async with serve(EmulatedService()) as client:
         response = await client.post(TEXT, json={"text": text})
     assert np.linalg.norm(response.json()["vector"]) == pytest.approx(1, abs=1e-6)
 
@@ -179,7 +189,7 @@ async def test_a_bad_key_is_refused_before_anything_else(headers: dict[str, str]
     """Without the key even a path that is not there answers 401, in the service's own words."""
     if on_a_port and any(value.endswith(" ") for value in headers.values()):
         pytest.skip("on the wire no header ends with a blank")
-    async with serve(Service(Settings(key="good")), headers) as client:
+    async with serve(EmulatedService(Settings(key="good")), headers) as client:
         response = await client.post("/nowhere", content=b"")
     assert response.status_code == 401
     assert error_of(response) == {
@@ -195,11 +205,12 @@ async def test_a_bad_key_is_refused_before_anything_else(headers: dict[str, str]
         ("good", {"Ocp-Apim-Subscription-Key": "good"}),
         (None, {"Ocp-Apim-Subscription-Key": "whatever"}),
         ("good", {"Authorization": "Bearer token"}),
+        ("good", {"Authorization": "bearer token"}),
     ],
 )
 async def test_the_key_or_any_bearer_token_is_good(key: str | None, headers: dict[str, str]) -> None:
     """The named key is good, any key when none is named, and any token."""
-    async with serve(Service(Settings(key=key)), headers) as client:
+    async with serve(EmulatedService(Settings(key=key)), headers) as client:
         assert (await client.post(TEXT, json={"text": "ship"})).status_code == 200
 
 
@@ -219,7 +230,7 @@ async def test_unknown_is_404_and_retired_is_gone(
     method: str, path: str, api_version: str, status: int, code: str
 ) -> None:
     """Unknown paths and versions answer 404, dead previews 410."""
-    async with serve(Service()) as client:
+    async with serve(EmulatedService()) as client:
         response = await client.request(method, path, params={"api-version": api_version})
     assert (response.status_code, error_of(response)["code"]) == (status, code)
 
@@ -255,7 +266,7 @@ async def test_a_call_beyond_the_rate_is_told_when_to_come_back(
 ) -> None:
     """A 429 names the wait, rounded up to whole seconds, in its sentence and in its header."""
     now = 0.0
-    service = Service(Settings(requests_per_second=rate), clock=lambda: now)
+    service = EmulatedService(Settings(requests_per_second=rate), clock=lambda: now)
     async with serve(service) as client:
         for _ in range(calls):
             assert (await client.post(TEXT, json={"text": "a"})).status_code == 200
@@ -269,7 +280,7 @@ async def test_a_call_beyond_the_rate_is_told_when_to_come_back(
 @pytest.mark.parametrize(("tier", "calls", "wait_s"), [("F0", 20, 60), ("S1", 10, 1)])
 async def test_a_tier_has_its_rate_and_its_words(tier: Tier, calls: int, wait_s: int) -> None:
     """The free tier is told to wait up to a minute and to pay, the standard tier a second."""
-    async with serve(Service(Settings(tier=tier), clock=lambda: 0.0)) as client:
+    async with serve(EmulatedService(Settings(tier=tier), clock=lambda: 0.0)) as client:
         answers = [await client.post(TEXT, json={"text": "a"}) for _ in range(calls + 1)]
     assert [answer.status_code for answer in answers] == [200] * calls + [429]
     message = error_of(answers[-1])["message"]
@@ -285,7 +296,7 @@ async def test_a_rate_of_its_own_goes_before_that_of_the_tier() -> None:
 
 async def test_the_retry_after_header_can_be_left_out() -> None:
     """Without the header the sentence still says how long to wait."""
-    service = Service(Settings(requests_per_second=1, retry_after=False), clock=lambda: 0.0)
+    service = EmulatedService(Settings(requests_per_second=1, retry_after=False), clock=lambda: 0.0)
     async with serve(service) as client:
         first, second = [await client.post(TEXT, json={"text": "a"}) for _ in range(2)]
     assert (first.status_code, second.status_code) == (200, 429)
@@ -295,7 +306,7 @@ async def test_the_retry_after_header_can_be_left_out() -> None:
 
 async def test_a_refused_picture_counts_against_the_rate_and_a_refused_key_does_not() -> None:
     """The gateway counts what it lets through, whatever the model makes of it."""
-    service = Service(Settings(requests_per_second=1), clock=lambda: 0.0)
+    service = EmulatedService(Settings(requests_per_second=1), clock=lambda: 0.0)
     async with serve(service, {}) as client:
         answers = [
             await client.post(IMAGE, headers=OCTETS | key, content=b"no picture") for key in ({}, KEY, KEY)
@@ -303,9 +314,68 @@ async def test_a_refused_picture_counts_against_the_rate_and_a_refused_key_does_
     assert [answer.status_code for answer in answers] == [401, 400, 429]
 
 
+async def test_every_answer_has_an_id_of_its_own_and_the_date() -> None:
+    """And does not say what serves it."""
+    begun = dt.datetime.now(dt.UTC).replace(microsecond=0)
+    async with serve(EmulatedService()) as client:
+        answers = [await client.post(TEXT, json={"text": text}) for text in ("a", "")]
+    assert len({answer.headers["apim-request-id"] for answer in answers}) == 2
+    for answer in answers:
+        assert parsedate_to_datetime(answer.headers["date"]) >= begun
+        assert "server" not in answer.headers
+
+
+async def test_no_more_images_are_decoded_at_once_than_there_are_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other threads are the client's."""
+    lock, now, most = threading.Lock(), 0, 0
+
+    def counted(body: bytes) -> Image.Image:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        image = decode_image(body)
+        with lock:
+            now -= 1
+        return image
+
+    monkeypatch.setattr(vectorizer, "decode_image", counted)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    body = picture(size=(400, 300))
+    async with serve(EmulatedService()) as client, asyncio.TaskGroup() as tasks:
+        for _ in range(8):
+            tasks.create_task(client.post(IMAGE, headers=OCTETS, content=body))
+    assert most == 1
+
+
+async def test_no_image_is_decoded_for_an_emulator_that_closes() -> None:
+    """Whoever still asks hears that the service is not available."""
+    service = EmulatedService()
+    async with serve(service) as client:
+        service.closing.set()
+        answers = [
+            await client.post(IMAGE, headers=OCTETS, content=body) for body in (picture(), b"no picture")
+        ]
+    assert [error_of(answer)["code"] for answer in answers] == ["ServiceUnavailable"] * 2
+
+
+async def test_a_call_takes_as_long_as_its_vector_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger says so, where there is no latency."""
+    release = threading.Event()
+    monkeypatch.setattr(vectorizer, "decode_image", lambda body: release.wait(30) and decode_image(body))
+    service = EmulatedService()
+    async with serve(service) as client, asyncio.TaskGroup() as tasks:
+        tasks.create_task(client.post(IMAGE, headers=OCTETS, content=picture()))
+        await asyncio.sleep(0.05)
+        release.set()
+    assert [call.duration_s >= 0.02 for call in service.ledger.calls] == [True]
+
+
 async def test_the_ledger_has_every_call() -> None:
     """Each call is recorded with its answer, and `GET /calls` needs no key to sum them up."""
-    service = Service(clock=lambda: 7.5)
+    service = EmulatedService(clock=lambda: 7.5)
     async with serve(service) as client:
         await client.post(TEXT, json={"text": "ship"})
         await client.post("/nowhere", content=b"abc")
@@ -325,8 +395,8 @@ async def test_the_ledger_has_every_call() -> None:
         lambda: Settings(key=" "),
         lambda: Settings(tier="S9"),  # type: ignore[arg-type] # what a reader of a file may hand in
         lambda: Settings(limit_kind="leaky"),  # type: ignore[arg-type] # as above
-        lambda: Service(Settings(requests_per_second=0)),
-        lambda: Service(Settings(requests_per_second=float("inf"))),
+        lambda: EmulatedService(Settings(requests_per_second=0)),
+        lambda: EmulatedService(Settings(requests_per_second=float("inf"))),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(make: Callable[[], object]) -> None:

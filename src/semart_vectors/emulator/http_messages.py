@@ -1,7 +1,4 @@
-"""A request and an answer, as plain values.
-
-An answer from a recording takes less time than Starlette's own request and response would.
-"""
+"""HTTP requests and answers as plain values: Starlette's own would take longer than a replayed answer."""
 
 from __future__ import annotations
 
@@ -22,13 +19,13 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from semart_vectors.emulator.refusals import Refusal
+    from semart_vectors.emulator.error_responses import ErrorResponse
 
 PATH_PREFIX: Final = "/computervision/retrieval:"
 
 
 class GoneError(Exception):
-    """The client went away before its request was complete."""
+    """The client disconnected before its request was complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +33,19 @@ class Request:
     """The head of a request."""
 
     method: str
-    """In capitals."""
+    """The HTTP method, in capitals."""
     operation: str
     """``vectorizeImage``, ``vectorizeText``, or the path when it is neither."""
     query: Mapping[str, str]
-    """The parameters of the address; of several values the last."""
+    """The query parameters; of several values the last."""
     headers: Mapping[str, str]
-    """The headers by their names in small letters; of several values the last."""
+    """The headers by lower-case name; of several values the last."""
     target: str
-    """Path and query as they were sent."""
+    """Path and query, as sent."""
 
     @classmethod
     def of(cls, scope: Scope) -> Request:
-        """Read the scope of ASGI."""
+        """Read an ASGI scope."""
         query: bytes = scope["query_string"]
         return cls(
             scope["method"],
@@ -66,42 +63,42 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The body of a request, hashed once."""
+    """The body of a request and its hash."""
 
     content: bytes
-    """All of it."""
+    """The bytes."""
     sha256: str
-    """Its SHA-256 in hexadecimal."""
+    """Their SHA-256, in hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent back."""
+    """The answer to a request."""
 
     status: int
     """The HTTP status."""
     content: bytes
-    """The body, whole."""
+    """The whole body."""
     content_type: str = "application/json"
     """The type of the body."""
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Further headers."""
 
     def vector_first(self) -> Answer:
-        """Return the same answer with its two members the other way round."""
+        """Return the same answer with ``vector`` before ``modelVersion``."""
         model, comma, vector = self.content.partition(b',"vector":')
         if not comma:
             return self
         return replace(self, content=b'{"vector":' + vector[:-1] + b"," + model[1:] + b"}")
 
     @classmethod
-    def of(cls, refusal: Refusal) -> Answer:
-        """Put a refusal into its envelope."""
-        headers = {"x-ms-error-code": refusal.code, **refusal.headers}
-        return cls(refusal.status, orjson.dumps(refusal.body()), headers=headers)
+    def of(cls, error: ErrorResponse) -> Answer:
+        """Return the answer that carries an error."""
+        headers = {"x-ms-error-code": error.code, **error.headers}
+        return cls(error.status, orjson.dumps(error.body()), headers=headers)
 
     def start(self) -> dict[str, object]:
-        """Return the message of ASGI that begins this answer."""
+        """Return the ASGI message with which this answer starts."""
         headers = {
             "content-type": self.content_type,
             "content-length": str(len(self.content)),
@@ -113,16 +110,16 @@ class Answer:
         return {"type": "http.response.start", "status": self.status, "headers": pairs}
 
     async def send(self, send: Send) -> None:
-        """Send all of it at once."""
+        """Send the answer in one piece."""
         await send(self.start())
         await send({"type": "http.response.body", "body": self.content})
 
 
 async def read_body(receive: Receive) -> Body:
-    """Read a body, and hash each part while the next is on its way.
+    """Read a body, and hash each part while the next arrives.
 
     Raises:
-        GoneError: the client went away.
+        GoneError: the client disconnected.
     """
     parts: list[bytes] = []
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""The way of an answer to the client, and what can happen to it there."""
+"""Faults of the connection: an answer that is reset, cut, delayed or sent byte by byte."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from semart_vectors.emulator.faults import Fault
-    from semart_vectors.emulator.messages import Answer
+    from semart_vectors.emulator.http_messages import Answer
 
 TRANSPORT: Final = "semart_vectors.transport"
-"""The extension of the ASGI scope under which a server hands over the connection."""
+"""The extension of the ASGI scope that holds the connection's transport."""
 _RESET = struct.pack("ii", 1, 0)
-"""`SO_LINGER` of no time: closing sends a RST."""
+"""`SO_LINGER` of zero seconds: closing sends a RST."""
 
 
 class CutError(ConnectionResetError):
-    """The connection ends here; raised where there is none that could be ended."""
+    """The connection ends here; raised where the server gave no connection that could be closed."""
 
     def __init__(self, sent: int | None, expected: int) -> None:
         self.sent = sent
-        """How many bytes of the body went out; None when not even the headers did."""
+        """How many bytes of the body were sent; None when not even the headers were."""
         self.expected = expected
-        """How many the headers promised."""
+        """How many bytes the headers announced."""
         super().__init__(f"ended by a fault after {sent} of {expected} bytes")
 
 
 class Protocol(HttpToolsProtocol):
-    """Uvicorn's protocol, which lets the application end a connection."""
+    """Uvicorn's protocol, with the transport in the scope, so that the application can close a connection."""
 
     def on_message_begin(self) -> None:
-        """Begin a request as Uvicorn does, and add the connection to its scope."""
+        """Begin a request as Uvicorn does, and add the transport to its scope."""
         super().on_message_begin()
         self.scope["extensions"] = {TRANSPORT: self.transport}  # type: ignore[dict-item] # ours to define
 
@@ -49,10 +49,12 @@ async def deliver(
     connection: tuple[Scope, Receive, Send],
     wait: Callable[[float], Awaitable[None]],
 ) -> None:
-    """Send an answer as one of `DELIVERIES` has it; `wait` takes seconds, and may be shorter on leaving.
+    """Send an answer with one of the faults in `DELIVERIES`.
+
+    `wait` sleeps for a number of seconds, or for less when the emulator closes.
 
     Raises:
-        CutError: the connection is to end, and the server handed none over.
+        CutError: the connection should be closed, and the server gave none.
     """
     send = connection[2]
     match fault.kind:
@@ -81,7 +83,7 @@ async def _drip(answer: Answer, seconds: float, send: Send, wait: Callable[[floa
         await send(
             {"type": "http.response.body", "body": answer.content[place : place + 1], "more_body": True}
         )
-        await asyncio.sleep(0)  # each byte leaves as a write of its own, and others get their turn
+        await asyncio.sleep(0)  # so that each byte is a write of its own, and other tasks run
     await send({"type": "http.response.body", "body": b""})
 
 
@@ -94,7 +96,7 @@ async def _end(connection: tuple[Scope, Receive, Send], sent: int | None, answer
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         transport.abort()
     else:
-        transport.close()  # what was sent still arrives
-    # The server must know before we return, or it takes the missing end for our mistake.
+        transport.close()  # what was written is still sent
+    # Uvicorn must notice before we return, or it logs the missing rest of the body as our error.
     while (await receive())["type"] != "http.disconnect":
         pass

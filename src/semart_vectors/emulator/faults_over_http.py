@@ -1,4 +1,4 @@
-"""Faults ordered over HTTP, while the emulator runs: ``/_emulator/faults``."""
+"""The endpoint ``/_emulator/faults``: list, add and clear faults while the emulator runs."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ if TYPE_CHECKING:
 FAULTS_PATH: Final = "/_emulator/faults"
 _FORM = (
     'send {"fault": "503", "times": 3} or {"fault": "reset", "probability": 0.05};'
-    ' "operation" goes with times, "headers" with a status'
+    ' add "operation" only to times, "headers" only to a status'
 )
 
 
-def control_routes(faults: Faults) -> list[Route]:
-    """Return the routes: ``GET`` lists, ``POST`` orders, ``DELETE`` clears. They need no key."""
+def fault_routes(faults: Faults) -> list[Route]:
+    """Return the routes, without a key: ``GET`` lists the faults, ``POST`` adds one, ``DELETE`` clears."""
 
-    async def control(request: Request) -> JSONResponse:
+    async def answer(request: Request) -> JSONResponse:
         if request.method == "DELETE":
             faults.clear()
         elif request.method == "POST":
             try:
-                _order(faults, orjson.loads(await request.body()))
+                _add(faults, orjson.loads(await request.body()))
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 return JSONResponse({"error": f"{error}; {_FORM}"}, 400)
         return JSONResponse({**faults.listed(), "kinds": dict(KINDS)})
 
-    return [Route(FAULTS_PATH, control, methods=["GET", "POST", "DELETE"])]
+    return [Route(FAULTS_PATH, answer, methods=["GET", "POST", "DELETE"])]
 
 
-def _order(faults: Faults, ordered: dict[str, Any]) -> None:
+def _add(faults: Faults, ordered: dict[str, Any]) -> None:
     meant = Fault.parse(str(ordered.pop("fault")))
     fault = Fault(meant.kind, meant.value, ordered.pop("headers", {}))
     if ordered.keys() == {"probability"}:
@@ -46,4 +46,4 @@ def _order(faults: Faults, ordered: dict[str, Any]) -> None:
     elif ordered.keys() in ({"times"}, {"times", "operation"}):
         faults.next(int(ordered["times"]), fault, operation=ordered.get("operation"))
     else:
-        raise ValueError("this is no order")
+        raise ValueError("either times or probability is needed, and nothing else")

@@ -1,4 +1,4 @@
-"""The main job from the first step to the last, on a made-up collection and the emulated service."""
+"""The demo: every step from tables and images to a search, on a generated collection and the emulator."""
 
 from __future__ import annotations
 
@@ -30,94 +30,100 @@ if TYPE_CHECKING:
     from semart_vectors.records import JobReport
     from semart_vectors.search.contact_sheet import SheetRow
 
-LIMIT = 25.0
-"""Calls a second that the emulated resource allows."""
+LIMIT = 50.0
+"""The rate limit of the emulated resource, in calls a second."""
 
-RATE = 24.0
-"""Calls a second that the job makes: client and service share one process here, and delay each other."""
+RATE = 48.0
+"""The rate of the job, a little lower, because client and service delay each other in one process."""
 
 LATENCY_S = 0.2
-"""About what a call to the real service takes at its best."""
+"""About the time of a fast call to the real service."""
 
 NEIGHBOURS = 6
 
 _WORD = "red"
 _TYPES = ("portrait", "interior", "landscape", "mythological")
 _EXPLANATION = (
-    "On the left the query, beside it those whose vectors are nearest. "
-    "The stand-in's know colours and edges, and twelve words for colours."
+    "On the left the query, beside it the paintings with the nearest vectors. "
+    "The emulator's vectors know colours and edges, and twelve words for colours."
 )
 
 _PORT = 8765
-"""That of the pages about the emulator."""
+"""The port in the documentation of the emulator."""
 
 
 async def run_demo(directory: Path) -> None:
-    """Clean, embed, be interrupted, resume, merge, and search; say so line by line."""
+    """Clean, embed, stop half-way, resume, merge and search, and print each step.
+
+    Raises:
+        ConfigurationError: the folder holds files that no demo made.
+    """
     metadata, checkpoint = directory / "metadata.parquet", directory / "embeddings"
     paintings, sheet = directory / "paintings.parquet", directory / "neighbours.png"
-    await asyncio.to_thread(_begin_anew, directory, checkpoint)
+    await asyncio.to_thread(_prepare_folder, directory, checkpoint)
 
-    _say("1. A collection in the form of SemArt, painted on the spot")
+    _headline("1. Paint a small collection in the form of SemArt")
     sample = await asyncio.to_thread(make_sample, directory / "SemArt")
-    _tell(f"{sample.n_images} paintings and {sample.n_rows} rows in three tables: {sample.directory}")
+    _say(f"{sample.n_images} paintings and {sample.n_rows} rows in three tables: {sample.directory}")
 
-    _say("2. Clean the tables as the SemArt tutorial does")
+    _headline("2. Clean the tables as the SemArt tutorial does")
     table = await asyncio.to_thread(clean_semart, sample.directory)
     await asyncio.to_thread(write_metadata, table, metadata)
-    _tell(f"{len(table)} paintings by {table['author'].nunique()} artists are left: {metadata}")
+    _say(f"{len(table)} paintings by {table['author'].nunique()} artists are left: {metadata}")
 
-    _say(f"3. Embed them at {RATE:g} calls a second; a local stand-in of the service allows {LIMIT:g}")
+    _headline(f"3. Embed them at {RATE:g} calls a second; the local emulator of the service allows {LIMIT:g}")
     async with Emulator(requests_per_second=LIMIT, latency_s=LATENCY_S) as emulator:
         await _embed(emulator, table, sample.images_dir, checkpoint)
 
-        _say("4. Put each vector beside its metadata")
+        _headline("4. Merge the vectors with the metadata")
         merged = await asyncio.to_thread(merge_vectors, metadata, checkpoint, paintings)
-        _tell(f"{merged.rows} paintings with 1024 numbers each: {paintings}")
+        _say(f"{merged.rows} paintings with 1024 numbers each: {paintings}")
 
-        _say("5. Search: by a picture that is not among them, by a word, and by some of the paintings")
+        _headline(
+            "5. Search by an image from outside the collection, by a word, and by some of the paintings"
+        )
         gallery = await asyncio.to_thread(Gallery.open, paintings)
         queries = await asyncio.to_thread(_queries, table, sample.images_dir)
         rows = await _search(emulator, gallery, queries, sample.images_dir)
-        await asyncio.to_thread(
-            contact_sheet, rows, sheet, title="What a search finds", explanation=_EXPLANATION
-        )
-        _tell(f"look at {sheet}")
+        await asyncio.to_thread(contact_sheet, rows, sheet, title="Search results", explanation=_EXPLANATION)
+        _say(f"the results are drawn on {sheet}")
 
-    _say("Search on")
+    _headline("Try it yourself")
     for line in _commands(paintings, sample.images_dir, queries):
-        _tell(line)
+        _say(line)
 
 
 async def _embed(emulator: Emulator, table: pd.DataFrame, images_dir: Path, checkpoint: Path) -> None:
-    """Run the job to the middle, and again to the end."""
+    """Run the job half-way, and again to the end."""
     async with AsyncVisionEmbedder(emulator.endpoint, "any key", requests_per_second=RATE) as embedder:
         job = EmbeddingJob(
             embedder, images_dir, checkpoint=checkpoint, image_files=table["image_file"], progress=True
         )
         first = await _run_halfway(job, len(table))
-        _tell(f"stopped on purpose with {first.embedded} done; now the same job again, which goes on there")
+        _say(f"stopped on purpose with {first.embedded} done; the same job, run again, continues from there")
         second = await job.run()
     refused = sum(call.status != 200 for call in emulator.calls)  # noqa: PLR2004 - the status is its own name
-    _tell(
-        f"{second.already_done} were done, {second.embedded} followed, {second.failed} failed; "
-        f"{len(emulator.calls)} calls, {refused} refused (two paintings have the same bytes: one call)"
+    _say(
+        f"{second.already_done} were done before, {second.embedded} followed, {second.failed} failed; "
+        f"{len(emulator.calls)} calls, {refused} refused (two paintings are identical, so they need one call)"
     )
 
 
-def _begin_anew(directory: Path, checkpoint: Path) -> None:
-    """Take a folder that is new, or an earlier demo's, whose checkpoint goes; touch no other."""
+def _prepare_folder(directory: Path, checkpoint: Path) -> None:
+    """Make the folder, or reuse that of an earlier demo without its checkpoint; refuse any other."""
     mark = directory / ".made-by-semart-vectors-demo"
     directory.mkdir(parents=True, exist_ok=True)
     if not mark.exists() and any(directory.iterdir()):
-        raise ConfigurationError(f"{directory} holds files of yours: name a new or empty folder for the demo")
+        raise ConfigurationError(
+            f"{directory} already holds other files: choose a new or empty folder for the demo"
+        )
     mark.touch()
     if checkpoint.exists():
         rmtree(checkpoint)
 
 
 async def _run_halfway(job: EmbeddingJob, total: int) -> JobReport:
-    """Run a job and interrupt it in the middle, as Ctrl-C would."""
+    """Run a job and cancel it half-way, as Ctrl-C would."""
     try:
         async with asyncio.timeout(total / RATE / 2):
             return await job.run()
@@ -126,17 +132,17 @@ async def _run_halfway(job: EmbeddingJob, total: int) -> JobReport:
 
 
 def _queries(table: pd.DataFrame, images_dir: Path) -> list[str]:
-    """Return what is searched for: a file, a word, and the first painting of each of some types."""
+    """Return the queries: a file, a word, and the first painting of each of some types."""
     known = set(table["image_file"])
-    stranger = min(path for path in images_dir.iterdir() if path.name not in known)
+    outsider = min(path for path in images_dir.iterdir() if path.name not in known)
     first = table.drop_duplicates("type").set_index("type")["image_file"]
-    return [str(stranger), _WORD, *first[list(_TYPES)]]
+    return [str(outsider), _WORD, *first[list(_TYPES)]]
 
 
 async def _search(
     emulator: Emulator, gallery: Gallery, queries: list[str], images_dir: Path
 ) -> list[SheetRow]:
-    """Search as the command does."""
+    """Search as the `search` command does, and return the rows of the sheet."""
 
     def open_embedder(model_version: str) -> AsyncVisionEmbedder:
         return AsyncVisionEmbedder(emulator.endpoint, "any key", model_version=model_version)
@@ -152,34 +158,34 @@ async def _search(
 
 
 def _commands(paintings: Path, images_dir: Path, queries: list[str]) -> list[str]:
-    """Say how to go on by oneself."""
-    us = _as_started()
+    """Return command lines with which to continue."""
+    program = _as_started()
     file, _, *names = queries
     places = (paintings, images_dir, paintings.with_name("search.png"))
     vectors, images, sheet = (quote(str(place)) for place in places)
     search = f"--vectors {vectors} --images {images} --sheet {sheet}"
     return [
-        f"{us} map {vectors} --images {images} -o {quote(str(paintings.with_name('map.html')))}",
-        f"{us} search {names[-1]} {search}",
-        "That one's vector is at hand. To search by a file or by words, start the stand-in of the service,",
-        f"{us} emulator --port {_PORT}",
-        "and in another window:",
+        f"{program} map {vectors} --images {images} -o {quote(str(paintings.with_name('map.html')))}",
+        f"{program} search {names[-1]} {search}",
+        "That search needs no call. To search by a file or by words, start the emulator of the service:",
+        f"{program} emulator --port {_PORT}",
+        "and in another terminal:",
         f"export VISION_ENDPOINT=http://127.0.0.1:{_PORT} VISION_KEY=any",
-        f"{us} search {quote(file)} {search}",
+        f"{program} search {quote(file)} {search}",
     ]
 
 
 def _as_started() -> str:
-    """Return what starts this program from the same folder again."""
+    """Return the command that starts this program again from the same folder."""
     program = Path(sys.argv[0])
     if program.name == "__main__.py":
         return f"{quote(sys.executable)} -m semart_vectors"
     return program.name if which(program.name) == str(program) else quote(str(program))
 
 
-def _say(headline: str) -> None:
+def _headline(headline: str) -> None:
     click.secho(headline, bold=True)
 
 
-def _tell(line: str) -> None:
+def _say(line: str) -> None:
     click.echo(f"   {line}")

@@ -1,4 +1,4 @@
-"""The emulator as a transport of httpx: no port, no socket, and the errors that a socket would give."""
+"""An httpx transport to the emulator without a port or socket, with the errors that a socket would give."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from semart_vectors.emulator.delivery import CutError
+from semart_vectors.emulator.connection_faults import CutError
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from semart_vectors.emulator.app import Service
+    from semart_vectors.emulator.emulated_service import EmulatedService
 
 
 class InProcessTransport(httpx.AsyncBaseTransport):
-    """Hands requests straight to the application, and keeps the client's read timeout as a socket would."""
+    """Passes requests directly to the application, with the client's read timeout as on a socket."""
 
-    def __init__(self, service: Service, app: ASGIApp) -> None:
+    def __init__(self, service: EmulatedService, app: ASGIApp) -> None:
         self._service = service
         self._app = app
 
@@ -30,20 +30,20 @@ class InProcessTransport(httpx.AsyncBaseTransport):
         Raises:
             httpx.ReadError: a fault reset the connection.
             httpx.RemoteProtocolError: a fault cut the body short.
-            httpx.ReadTimeout: nothing came for longer than the client waits.
+            httpx.ReadTimeout: nothing came within the read timeout.
         """
-        patience_s: float | None = request.extensions.get("timeout", {}).get("read")
+        read_timeout_s: float | None = request.extensions.get("timeout", {}).get("read")
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(patience_s) as timeout:
+            async with asyncio.timeout(read_timeout_s) as timeout:
 
                 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-                    async def send_and_go_on(message: MutableMapping[str, Any]) -> None:
-                        if patience_s is not None:
-                            timeout.reschedule(loop.time() + patience_s)
+                    async def send_and_extend(message: MutableMapping[str, Any]) -> None:
+                        if read_timeout_s is not None:
+                            timeout.reschedule(loop.time() + read_timeout_s)
                         await send(message)
 
-                    await self._app(scope, receive, send_and_go_on)
+                    await self._app(scope, receive, send_and_extend)
 
                 return await httpx.ASGITransport(app).handle_async_request(request)
         except CutError as cut:
@@ -55,8 +55,10 @@ class InProcessTransport(httpx.AsyncBaseTransport):
                 request=request,
             ) from cut
         except TimeoutError as error:
-            raise httpx.ReadTimeout("the emulator took its time", request=request) from error
+            raise httpx.ReadTimeout(
+                "the emulator sent nothing within the read timeout", request=request
+            ) from error
 
     async def aclose(self) -> None:
-        """Close what the emulator holds open towards an upstream."""
+        """Close the emulator's connections to an upstream."""
         await self._service.aclose()

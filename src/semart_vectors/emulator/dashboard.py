@@ -1,6 +1,6 @@
-"""What the emulator shows of itself: a page for people, and the JSON it lives on.
+"""The dashboard: a page that shows the emulator at work, and the JSON that the page reads.
 
-None of it is a call of the service, and none of it leaves this machine.
+Nothing here counts as a call of the service, and only this machine is answered.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from semart_vectors.emulator.app import Service
+    from semart_vectors.emulator.emulated_service import EmulatedService
 
 DEFAULT_LIMIT: Final = 500
 MAX_LIMIT: Final = 5_000
-"""How many calls one answer lists: about 300 bytes each."""
+"""How many calls one answer lists at most; each is about 300 bytes."""
 
-_PAGE: Final = resources.files("semart_vectors.emulator").joinpath("page.html").read_bytes()
+_PAGE: Final = resources.files("semart_vectors.emulator").joinpath("dashboard.html").read_bytes()
 
 
 def _hashes(tag: str) -> str:
-    """Return what a policy says of the one inline element of this name: its very bytes, nothing else."""
+    """Return the source expression of a policy that allows this one inline element, by its hash."""
     (content,) = re.findall(rb"<%b>(.*?)</%b>" % (tag.encode(), tag.encode()), _PAGE, re.DOTALL)
     return f"'sha256-{base64.b64encode(hashlib.sha256(content).digest()).decode()}'"
 
@@ -44,7 +44,7 @@ _HEADERS: Final = {
             "default-src 'none'",
             f"script-src {_hashes('script')}",
             f"style-src {_hashes('style')}",
-            "img-src 'self' data:",  # data: is the page's own icon
+            "img-src 'self' data:",  # data: for the page's own icon
             "connect-src 'self'",
             "base-uri 'none'",
             "form-action 'none'",
@@ -57,9 +57,9 @@ _HEADERS: Final = {
 }
 
 
-def page_routes(service: Service) -> list[Route]:
-    """Return the routes of the page: itself, the calls, and the small images."""
-    pages: dict[str, Callable[[Service, Request], Awaitable[Response]]] = {
+def dashboard_routes(service: EmulatedService) -> list[Route]:
+    """Return the routes of the page, of the calls as JSON, and of the thumbnails."""
+    pages: dict[str, Callable[[EmulatedService, Request], Awaitable[Response]]] = {
         "/": _page,
         "/_emulator/calls": _calls,
         "/_emulator/images/{digest}.jpg": _image,
@@ -68,19 +68,21 @@ def page_routes(service: Service) -> list[Route]:
 
 
 async def _answer(
-    service: Service, page: Callable[[Service, Request], Awaitable[Response]], request: Request
+    service: EmulatedService,
+    page: Callable[[EmulatedService, Request], Awaitable[Response]],
+    request: Request,
 ) -> Response:
     if not _is_local(request):
-        return _text(403, "This page is for the machine that the emulator runs on.")
+        return _text(403, "This page can be seen only on the machine that runs the emulator.")
     return await page(service, request)
 
 
 def _is_local(request: Request) -> bool:
-    """Whether the request comes from this machine and names it.
+    """Whether the request comes from this machine, under a name of this machine.
 
-    The second keeps out pages from elsewhere whose name was bent to point here (DNS rebinding).
+    The name is checked because a foreign page can have its name resolve to this machine (DNS rebinding).
     """
-    # The header itself: where `request.url` finds it odd, it takes the server's own address instead.
+    # Read the header itself: in place of one that it cannot parse, `request.url` has the server's address.
     named = re.sub(r":[0-9]+$", "", request.headers.get("host", "")).strip("[]").lower()
     came_from = request.client.host if request.client else ""
     return (named == "localhost" or _is_loopback(named)) and _is_loopback(came_from)
@@ -89,15 +91,15 @@ def _is_local(request: Request) -> bool:
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name, or nothing
+    except ValueError:  # a name, or empty
         return False
 
 
-async def _page(_service: Service, _request: Request) -> Response:
+async def _page(_service: EmulatedService, _request: Request) -> Response:
     return Response(_PAGE, 200, _HEADERS, media_type="text/html")
 
 
-async def _calls(service: Service, request: Request) -> Response:
+async def _calls(service: EmulatedService, request: Request) -> Response:
     try:
         after = _whole(request, "after", None, 2**63)
         limit = _whole(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
@@ -105,7 +107,7 @@ async def _calls(service: Service, request: Request) -> Response:
         return _text(400, str(error))
     settings, latency = service.settings, service.settings.latency()
     content = {
-        # Named one by one: the key is a setting too.
+        # One by one, because the key is a setting too.
         "settings": {
             "requests_per_second": settings.rate,
             "latency_p50_s": latency.quantile_s(0.5),
@@ -114,7 +116,7 @@ async def _calls(service: Service, request: Request) -> Response:
             "any_key": settings.key is None,
         },
         **service.ledger.report(after=after, limit=DEFAULT_LIMIT if limit is None else limit),
-        "images": service.gallery.digests(),
+        "images": service.recent_images.digests(),
     }
     return Response(orjson.dumps(content), 200, _HEADERS, media_type="application/json")
 
@@ -123,16 +125,16 @@ def _whole(request: Request, name: str, default: int | None, most: int) -> int |
     text = request.query_params.get(name)
     if text is None:
         return default
-    # Not `isdigit`: superscripts are digits to it, and no numbers to `int`.
+    # Not `isdigit`, which takes superscripts, and `int` does not.
     if not re.fullmatch(r"[0-9]{1,19}", text) or int(text) > most:
         raise ValueError(f"'{name}' must be a whole number from 0 to {most}.")
     return int(text)
 
 
-async def _image(service: Service, request: Request) -> Response:
-    small = await service.gallery.thumbnail(request.path_params["digest"])
+async def _image(service: EmulatedService, request: Request) -> Response:
+    small = await service.recent_images.thumbnail(request.path_params["digest"])
     if small is None:
-        return _text(404, "This image is not among the last ones.")
+        return _text(404, "This image is not one of the recent ones.")
     return Response(small, 200, _HEADERS, media_type="image/jpeg")
 
 

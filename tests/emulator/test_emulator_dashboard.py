@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import threading
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import httpx
@@ -12,9 +13,17 @@ import pytest
 from PIL import Image
 
 from helpers import jpeg
-from semart_vectors.emulator import Call, Service, Settings, create_app, gallery as galleries
-from semart_vectors.emulator.gallery import Gallery
-from semart_vectors.emulator.pictures import thumbnail
+from semart_vectors.emulator import (
+    EmulatedService,
+    ServedCall,
+    Settings,
+    create_app,
+    image_decoding,
+    recent_images,
+)
+from semart_vectors.emulator.error_responses import ErrorResponse
+from semart_vectors.emulator.image_decoding import thumbnail
+from semart_vectors.emulator.recent_images import RecentImages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,29 +33,29 @@ KEY = {"Ocp-Apim-Subscription-Key": "a-secret", "content-type": "image/jpeg"}
 
 
 def browse(
-    service: Service, *, host: str = "127.0.0.1:8765", client: str = "127.0.0.1", key: bool = False
+    service: EmulatedService, *, host: str = "127.0.0.1:8765", client: str = "127.0.0.1", key: bool = False
 ) -> httpx.AsyncClient:
     """Return a browser on an address of this machine; it has no key unless it gets one."""
     transport = httpx.ASGITransport(create_app(service), client=(client, 50_000))
     return httpx.AsyncClient(transport=transport, base_url=f"http://{host}", headers=KEY if key else {})
 
 
-def image_call(digest: str, *, status: int = 200, operation: str = "vectorizeImage") -> Call:
+def image_call(digest: str, *, status: int = 200, operation: str = "vectorizeImage") -> ServedCall:
     """Return a call with an image."""
-    return Call(operation=operation, status=status, body_sha256=digest, body_bytes=0, arrived_s=0)
+    return ServedCall(operation=operation, status=status, body_sha256=digest, body_bytes=0, arrived_s=0)
 
 
-def gallery_of(bodies: Iterable[bytes]) -> Gallery:
-    """Return a gallery that got these bodies under the digests 0, 1, …."""
-    gallery = Gallery()
+def recent_images_of(bodies: Iterable[bytes]) -> RecentImages:
+    """Return a collection that got these bodies under the digests 0, 1, …."""
+    images = RecentImages()
     for number, body in enumerate(bodies):
-        gallery.add(image_call(str(number)), body)
-    return gallery
+        images.add(image_call(str(number)), body)
+    return images
 
 
 async def test_the_page_is_one_file_that_may_load_nothing_else() -> None:
     """It names no address but its own, and its policy admits its own script and style by their hashes."""
-    async with browse(Service()) as browser:
+    async with browse(EmulatedService()) as browser:
         response = await browser.get("/")
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     addresses = set(re.findall(r"\w+://[\w.]+", response.text))
@@ -54,11 +63,13 @@ async def test_the_page_is_one_file_that_may_load_nothing_else() -> None:
     policy = response.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-content-type-options"] == "nosniff"
 
 
 async def test_looking_is_no_call() -> None:
     """Neither the page nor what it reads is counted, and no key is asked for."""
-    service = Service(Settings(key="good", requests_per_second=1))
+    service = EmulatedService(Settings(key="good", requests_per_second=1))
     async with browse(service) as browser:
         for path in ("/", "/_emulator/calls", "/_emulator/images/x.jpg", "/calls"):
             assert (await browser.get(path)).status_code != 401
@@ -70,7 +81,7 @@ async def test_looking_is_no_call() -> None:
 )
 async def test_every_other_path_is_still_the_service(method: str, path: str) -> None:
     """Without a key it answers 401, with one 404, and the ledger has both."""
-    service = Service()
+    service = EmulatedService()
     async with browse(service) as stranger, browse(service, key=True) as client:
         answers = [(await each.request(method, path)).status_code for each in (stranger, client)]
     assert answers == [401, 404] == [call.status for call in service.ledger.calls]
@@ -92,13 +103,13 @@ async def test_every_other_path_is_still_the_service(method: str, path: str) -> 
 @pytest.mark.parametrize("path", ["/", "/_emulator/calls"])
 async def test_only_this_machine_sees_it(path: str, host: str, client: str, status: int) -> None:
     """Whoever comes from elsewhere, or by a name that was bent to point here, sees nothing."""
-    async with browse(Service(), host=host, client=client) as browser:
+    async with browse(EmulatedService(), host=host, client=client) as browser:
         assert (await browser.get(path)).status_code == status
 
 
 async def test_the_calls_are_json_without_the_key() -> None:
     """Settings, counts, calls and images are there; the key is not, in no form."""
-    service = Service(Settings(key="a-secret", requests_per_second=20, latency_s=0.01))
+    service = EmulatedService(Settings(key="a-secret", requests_per_second=20, latency_s=0.01))
     async with browse(service, key=True) as client:
         await client.post(IMAGE, content=jpeg(1))
         response = await client.get("/_emulator/calls", params={"after": 0, "limit": 5})
@@ -119,7 +130,7 @@ async def test_the_calls_are_json_without_the_key() -> None:
 @pytest.mark.parametrize("query", ["after=x", "after=-1", "limit=5001", "limit=", "limit=1e3", "after=²"])
 async def test_a_cursor_that_means_nothing_is_refused(query: str) -> None:
     """Numbers are whole and within bounds, or the answer says which are."""
-    async with browse(Service()) as browser:
+    async with browse(EmulatedService()) as browser:
         response = await browser.get(f"/_emulator/calls?{query}")
     assert response.status_code == 400
     assert "must be a whole number from 0 to" in response.text
@@ -127,7 +138,7 @@ async def test_a_cursor_that_means_nothing_is_refused(query: str) -> None:
 
 async def test_an_image_is_shown_small() -> None:
     """What got a vector can be seen as a small JPEG; a digest that nobody knows cannot."""
-    service = Service()
+    service = EmulatedService()
     async with browse(service, key=True) as client:
         await client.post(IMAGE, content=jpeg(1, side_px=600))
         (digest,) = (await client.get("/_emulator/calls")).json()["images"]
@@ -145,6 +156,16 @@ def test_every_pixel_mode_has_a_thumbnail(mode: str) -> None:
     Image.new("L", (4000, 12), 99).convert(mode).save(file, "TIFF")
     with Image.open(io.BytesIO(thumbnail(file.getvalue()))) as small:
         assert small.size == (240, 1)
+
+
+def test_a_large_image_has_no_thumbnail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To look at it is not worth the memory, unless it is a JPEG, which is decoded at a fraction."""
+    monkeypatch.setattr(image_decoding, "LARGE_PX", 300_000)
+    for image_format in ("PNG", "JPEG"):
+        file = io.BytesIO()
+        Image.new("RGB", (2000, 2000)).save(file, image_format)
+        with pytest.raises(ErrorResponse) if image_format == "PNG" else nullcontext():
+            assert thumbnail(file.getvalue())
 
 
 @pytest.mark.parametrize(("tags", "size"), [(b"\x06", (30, 40)), (b"\x01", (40, 30))])
@@ -166,39 +187,39 @@ def test_broken_tags_do_not_hide_an_image() -> None:
         assert small.size == (40, 30)
 
 
-def test_the_gallery_keeps_the_last_images(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_last_images_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both their number and their bytes have a bound; the newest comes first, and once."""
-    assert gallery_of([b""] * 30).digests() == [str(number) for number in range(29, 5, -1)]
-    monkeypatch.setattr(galleries, "GALLERY_BYTES", 10)
-    gallery = gallery_of([b"1234"] * 3)
-    gallery.add(image_call("1"), b"1234")
-    assert gallery.digests() == ["1", "2"]
+    assert recent_images_of([b""] * 30).digests() == [str(number) for number in range(29, 5, -1)]
+    monkeypatch.setattr(recent_images, "MAX_BYTES", 10)
+    images = recent_images_of([b"1234"] * 3)
+    images.add(image_call("1"), b"1234")
+    assert images.digests() == ["1", "2"]
 
 
-def test_only_what_got_a_vector_hangs_in_the_gallery() -> None:
+def test_only_images_that_got_a_vector_are_kept() -> None:
     """Refused images and texts are not kept."""
-    gallery = Gallery()
-    gallery.add(image_call("refused", status=429), b"a")
-    gallery.add(image_call("text", operation="vectorizeText"), b"a")
-    assert gallery.digests() == []
+    images = RecentImages()
+    images.add(image_call("refused", status=429), b"a")
+    images.add(image_call("text", operation="vectorizeText"), b"a")
+    assert images.digests() == []
 
 
 async def test_what_was_listed_can_be_seen_until_the_next_list() -> None:
     """However fast images come, a page that was told of some has the time to ask for them."""
-    gallery = gallery_of([jpeg(1)])
-    assert gallery.digests() == ["0"]
+    images = recent_images_of([jpeg(1)])
+    assert images.digests() == ["0"]
     for number in range(100, 150):
-        gallery.add(image_call(str(number)), b"")
-    assert await gallery.thumbnail("0")
-    assert await gallery_of([jpeg(1), *[b""] * 30]).thumbnail("0") is None
+        images.add(image_call(str(number)), b"")
+    assert await images.thumbnail("0")
+    assert await recent_images_of([jpeg(1), *[b""] * 30]).thumbnail("0") is None
 
 
 async def test_what_cannot_be_shown_is_not_listed_again() -> None:
     """An answer may come without a look at the image, so it need not be one."""
-    gallery = gallery_of([jpeg(1), b"no picture"])
-    assert gallery.digests() == ["1", "0"]
-    assert await gallery.thumbnail("1") is None
-    assert gallery.digests() == ["0"]
+    images = recent_images_of([jpeg(1), b"no picture"])
+    assert images.digests() == ["1", "0"]
+    assert await images.thumbnail("1") is None
+    assert images.digests() == ["0"]
 
 
 async def test_a_thumbnail_is_made_once_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,11 +230,11 @@ async def test_a_thumbnail_is_made_once_off_the_loop(monkeypatch: pytest.MonkeyP
         made_in.append(threading.current_thread())
         return b"s"
 
-    monkeypatch.setattr(galleries, "thumbnail", make)
-    gallery = Gallery()
+    monkeypatch.setattr(recent_images, "thumbnail", make)
+    images = RecentImages()
     for number in range(60):
-        gallery.add(image_call(str(number)), b"")
-        assert [await gallery.thumbnail(str(number)) for _ in range(2)] == [b"s", b"s"]
+        images.add(image_call(str(number)), b"")
+        assert [await images.thumbnail(str(number)) for _ in range(2)] == [b"s", b"s"]
     assert len(made_in) == 60
     assert threading.current_thread() not in made_in
-    assert len(gallery._thumbnails) == 48
+    assert len(images._thumbnails) == 48

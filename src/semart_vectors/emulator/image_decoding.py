@@ -1,4 +1,4 @@
-"""From the bytes of a picture to its pixels, or to the refusal that the service would give."""
+"""Decode an image, or refuse it as the service would."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageOps
 
-from semart_vectors.emulator.refusals import (
+from semart_vectors.emulator.error_responses import (
     MAX_IMAGE_BYTES,
     MAX_SIDE_PX,
     MIN_SIDE_PX,
-    Refusal,
+    ErrorResponse,
     invalid_dimension,
     invalid_format,
     invalid_size,
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "ICO", "TIFF", "MPO")
 SIDE_PX = 64
-"""Side of the square that a picture is reduced to."""
+"""Side of the square that an image is reduced to, in pixels."""
 THUMBNAIL_PX = 240
-"""The longer side of a thumbnail."""
+"""The longer side of a thumbnail, in pixels."""
 LARGE_PX = 32_000_000
-"""Beyond so many pixels, a picture is reduced in bands, and no other such picture is decoded meanwhile."""
+"""An image with more pixels is reduced in bands, and only one such image is decoded at a time."""
 _ONE_LARGE = threading.Lock()
 
 
-def read_picture(body: bytes) -> Image.Image:
-    """Decode the whole picture and return it as `SIDE_PX` squared RGB.
+def decode_image(body: bytes) -> Image.Image:
+    """Decode the whole image and return it as an RGB square of `SIDE_PX` a side.
 
     Raises:
-        Refusal: it is empty, too large, of no known format, cut short, or its sides are out of bounds.
+        ErrorResponse: it is empty, too large, in no known format or truncated, or a side is out of bounds.
     """
     if not 0 < len(body) <= MAX_IMAGE_BYTES:
         raise invalid_size()
@@ -50,19 +50,19 @@ def read_picture(body: bytes) -> Image.Image:
             width, height = picture.size
             if width * height <= LARGE_PX:
                 return _on_white(picture).resize((SIDE_PX, SIDE_PX), Image.Resampling.BOX)
-            with _room_for_a_large_one():
+            with _one_large_image():
                 return _by_bands(picture)
-    except Refusal:
+    except ErrorResponse:
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything at a broken file
         raise invalid_format() from error
 
 
 def thumbnail(body: bytes) -> bytes:
-    """Return a picture that `read_picture` could read as a small JPEG, upright.
+    """Return a small, upright JPEG of an image that `decode_image` can read.
 
     Raises:
-        Refusal: it is none, or so large that the mere sight of it is not worth the memory.
+        ErrorResponse: it is no image, or too large to be decoded for a thumbnail alone.
     """
     with _opened(body) as picture:
         picture.draft("RGB", (2 * THUMBNAIL_PX, 2 * THUMBNAIL_PX))
@@ -70,7 +70,7 @@ def thumbnail(body: bytes) -> bytes:
             raise invalid_dimension()
         try:
             small = ImageOps.exif_transpose(picture)
-        except Exception:  # noqa: BLE001 - broken tags raise nearly anything, and only say which side is up
+        except Exception:  # noqa: BLE001 - broken tags raise nearly anything, and matter only for the orientation
             small = picture.copy()
     small = _on_white(small)
     small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
@@ -80,11 +80,11 @@ def thumbnail(body: bytes) -> bytes:
 
 
 def _opened(body: bytes) -> Image.Image:
-    """Open a picture of any size; the limit of `Image.open` is lower than the service's, and process-wide."""
+    """Open an image of any size: the limit of `Image.open` is lower than the service's, and process-wide."""
     Image.init()
     for name in FORMATS:
         factory, accepts = Image.OPEN.get(name, (None, None))  # MPO is opened by the JPEG's
-        # A string in place of a yes says which library the format would need.
+        # In place of True, `accepts` may return a text that names a missing library.
         if factory is not None and (accepts is None or accepts(body[:16]) in (True, 1)):
             with contextlib.suppress(SyntaxError, LookupError, TypeError, struct.error):
                 return factory(BytesIO(body), "")
@@ -92,8 +92,8 @@ def _opened(body: bytes) -> Image.Image:
 
 
 @contextlib.contextmanager
-def _room_for_a_large_one() -> Iterator[None]:
-    """Keep others waiting, and Pillow's limit out of the way: some of its decoders look at it once more."""
+def _one_large_image() -> Iterator[None]:
+    """Let one caller in at a time, without Pillow's limit, which some of its decoders check again."""
     with _ONE_LARGE:
         limit = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None
@@ -104,7 +104,7 @@ def _room_for_a_large_one() -> Iterator[None]:
 
 
 def _by_bands(picture: Image.Image) -> Image.Image:
-    """Reduce a large picture band by band, so that only its decoded form is ever there in full."""
+    """Reduce a large image band by band, so that no second copy of it is in memory as a whole."""
     width, height = picture.size
     reduced = Image.new("RGB", (SIDE_PX, SIDE_PX))
     edges = [height * row // SIDE_PX for row in range(SIDE_PX + 1)]
@@ -120,7 +120,7 @@ def _check_sides(picture: Image.Image) -> None:
 
 
 def _on_white(picture: Image.Image) -> Image.Image:
-    """Return the picture as RGB, what is transparent as white."""
+    """Return the image as RGB on a white background."""
     if picture.mode == "RGB" or not picture.has_transparency_data:
         return picture.convert("RGB")
     page = Image.new("RGBA", picture.size, "white")
