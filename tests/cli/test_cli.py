@@ -9,30 +9,15 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
-from command_line import cli, end, start
+from command_line import cli, embed, end, start
 from fake_service import FakeService, Reply, error_reply, good_reply
 from helpers import make_images
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from command_line import Ran
 
 pytestmark = pytest.mark.timeout(120)
-
-
-async def embed(cwd: Path, service: FakeService | None, *options: str) -> Ran:
-    """Run the embed command on the images in a folder."""
-    return await cli(
-        "embed",
-        "images",
-        "--checkpoint",
-        "ck",
-        "--requests-per-second=1000",
-        *options,
-        cwd=cwd,
-        service=service,
-    )
 
 
 async def test_embed_status_and_merge_from_a_folder_to_one_file(service: FakeService, tmp_path: Path) -> None:

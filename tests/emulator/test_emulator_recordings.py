@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from test_emulator import GA, IMAGE, OCTETS, TEXT, picture
 
+from emulator_requests import GA, IMAGE, OCTETS, TEXT, picture
 from semart_vectors.emulator import Emulator, RecordingsError
 
 if TYPE_CHECKING:

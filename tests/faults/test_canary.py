@@ -22,8 +22,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 import trustme
-from test_clients import context_of
 
+from certificates import context_of
 from command_line import end, start
 from fake_service import Call, FakeService, Reply, good_reply
 from helpers import jpeg, make_images

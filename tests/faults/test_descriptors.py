@@ -77,7 +77,7 @@ async def run_with_few_left(endpoint: str, way: str, left: int, count: int) -> l
     """Embed images in a process from which descriptors are taken once it has begun; return what it says."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", TAKEN_AWAY, endpoint, way, str(left), str(count),
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "support")},
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip  # one line for what is run
     told = (await process.communicate())[0].decode()

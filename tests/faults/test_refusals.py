@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
-from test_cli import embed
 
+from command_line import embed
 from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import QUICK, make_images
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob

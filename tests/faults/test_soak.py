@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from scorecard import Extent
 
-WATCHED_JOB = Path(__file__).with_name("watched_job.py")
+WATCHED_JOB = Path(__file__).parents[1] / "support" / "watched_job.py"
 IN_FLIGHT, READERS = 32, 16
 """Calls under way at once, as in the watched job, and threads that read images."""
 BYTES_AN_IMAGE = 100

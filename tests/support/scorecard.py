@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 _TABLE = re.compile(r"(?<=<!-- scorecard -->\n).*(?=<!-- end of scorecard -->)", re.DOTALL)
 _ROW = re.compile(r"\| (\d+) \| [^|]* \| [^|]* \| ([^|]*) \|")
 
