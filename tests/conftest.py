@@ -23,6 +23,19 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one process have all tests that share what takes long to make; any other test goes to any process."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            for name, definitions in item._fixtureinfo.name2fixturedefs.items():
+                if definitions[-1].scope in {"module", "session"} and definitions[-1].baseid.startswith(
+                    "tests"
+                ):
+                    shared = name if definitions[-1].scope == "session" else item.path.stem
+                    item.add_marker(pytest.mark.xdist_group(shared))
+                    break
+
+
 @pytest.fixture(autouse=True)
 def _nothing_blocks_the_loop() -> Iterator[BlockBuster]:
     with blockbuster_ctx("semart_vectors") as guard:

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-pytestmark = pytest.mark.timeout(120)
-
-
 async def test_embed_status_and_merge_from_a_folder_to_one_file(service: FakeService, tmp_path: Path) -> None:
     """Results go to stdout, progress to stderr, and every step ends with 0."""
     images = make_images(tmp_path / "images", 12)

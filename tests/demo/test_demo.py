@@ -7,7 +7,6 @@ import signal
 from typing import TYPE_CHECKING
 
 import pandas as pd
-import pytest
 from PIL import Image
 
 from command_line import cli, end, start
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.timeout(120)
 async def test_the_demo_does_the_whole_main_job_after_a_ctrl_c_too(tmp_path: Path) -> None:
     """Without an account: cleaned, stopped, resumed, merged, searched, and told in a few lines."""
     demo = await start("demo", "demo", cwd=tmp_path)

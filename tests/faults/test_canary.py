@@ -150,7 +150,6 @@ ODD = "k'\"&%=+/ <>\\{}~" + secrets.token_hex(12)
 
 
 @pytest.mark.row(26)
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("canary", [Canary(), Canary(ODD)], ids=["usual letters", "odd letters"])
 async def test_nothing_that_goes_wrong_shows_the_key(
     canary: Canary, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
@@ -240,7 +239,6 @@ def refuse(canary: Canary, places: list[tuple[str, str]], number: int) -> None:
 
 
 @pytest.mark.row(26)
-@pytest.mark.timeout(120)
 async def test_a_job_writes_no_key(tmp_path: Path, score: Callable[[str], None]) -> None:
     """Not in its checkpoint with failures that repeat it, its report, or what it is shown as."""
     canary = Canary()
@@ -275,7 +273,6 @@ warnings.simplefilter("always")
 
 
 @pytest.mark.row(26)
-@pytest.mark.timeout(120)
 async def test_the_command_line_shows_no_key(
     tmp_path: Path, extent: Extent, score: Callable[[str], None]
 ) -> None:

@@ -123,7 +123,6 @@ class Jobs:
 
 
 @pytest.mark.row(19)
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("way", ["our connections", "a caller's client"])
 async def test_whoever_is_cancelled_leaves_nothing_behind(
     tmp_path: Path, extent: Extent, score: Callable[[str], None], way: str
@@ -169,7 +168,6 @@ async def test_whoever_is_cancelled_leaves_nothing_behind(
 
 
 @pytest.mark.row(19)
-@pytest.mark.timeout(300)
 async def test_an_iteration_that_is_cancelled_loses_nothing(
     embedder: AsyncVisionEmbedder, service: FakeService, extent: Extent, score: Callable[[str], None]
 ) -> None:
@@ -191,17 +189,14 @@ async def test_an_iteration_that_is_cancelled_loses_nothing(
 
 
 @pytest.mark.row(19)
-@pytest.mark.timeout(300)
 async def test_a_callers_client_with_few_connections_keeps_them(
     service: FakeService, extent: Extent, score: Callable[[str], None]
 ) -> None:
     """More calls than connections wait for one; what httpx alone loses of its own is only told."""
     connections, rounds = 3, extent.pick(quick=25, all=600)
     service.latency_s = 0.003
-    limits, timeout = (
-        httpx.Limits(max_connections=connections),
-        httpx.Timeout(30, pool=extent.pick(quick=30, all=1)),
-    )
+    limits = httpx.Limits(max_connections=connections)
+    timeout = httpx.Timeout(30, pool=extent.pick(quick=30, all=1))
     async with (
         httpx.AsyncClient(limits=limits, timeout=timeout) as client,
         open_embedder(service, client) as embedder,

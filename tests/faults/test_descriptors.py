@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.row(6)
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("limit", [64, 40])
 async def test_too_few_file_descriptors_slow_a_job_down_and_no_more(
     extent: Extent, score: Callable[[str], None], tmp_path: Path, limit: int

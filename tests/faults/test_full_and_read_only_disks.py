@@ -66,7 +66,6 @@ async def disk_of(size: str, folder: Path) -> AsyncIterator[Disk]:
 
 
 @pytest.mark.row(3)
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("full", "per_s"), [("disk", 20), ("file", 100), ("disk", 300)])
 async def test_without_room_the_job_stops_and_keeps_what_it_paid_for(
     tmp_path: Path, extent: Extent, score: Callable[[str], None], full: str, per_s: int

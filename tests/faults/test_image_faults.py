@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from scorecard import Extent
 
-pytestmark = [pytest.mark.row(21), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.row(21)
 
 EMBED = ("embed", "images", "--requests-per-second=1000", "--max-in-flight=2", "--checkpoint")
 

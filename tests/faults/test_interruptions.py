@@ -26,7 +26,6 @@ LATENCY_S = 0.3
 
 
 @pytest.mark.row(20)
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_asked_once_it_drains_and_nothing_is_paid_again(
     tmp_path: Path, extent: Extent, score: Callable[[str], None], number: signal.Signals
@@ -56,7 +55,6 @@ async def test_asked_once_it_drains_and_nothing_is_paid_again(
 
 
 @pytest.mark.row(20)
-@pytest.mark.timeout(300)
 async def test_asked_twice_it_leaves_at_once_and_costs_a_moment(
     tmp_path: Path, extent: Extent, score: Callable[[str], None]
 ) -> None:

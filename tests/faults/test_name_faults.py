@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from scorecard import Extent
 
-pytestmark = [pytest.mark.row(22), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.row(22)
 
 NAMES = [
     b" .jpg", b"  two  blanks .jpg", b"tab\t.jpg", b"\nnew\nline.jpg", b"return\r.jpg", b"both\r\n.jpg",

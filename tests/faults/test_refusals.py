@@ -111,7 +111,6 @@ def open_embedder(service: FakeService) -> AsyncVisionEmbedder:
 
 
 @pytest.mark.row(14)
-@pytest.mark.timeout(600)
 async def test_a_job_stops_and_the_next_one_goes_on(
     tmp_path: Path, extent: Extent, score: Callable[[str], None]
 ) -> None:
@@ -141,7 +140,6 @@ async def test_a_job_stops_and_the_next_one_goes_on(
 
 
 @pytest.mark.row(14)
-@pytest.mark.timeout(600)
 async def test_the_command_line_says_which_it_was(
     tmp_path: Path, extent: Extent, score: Callable[[str], None]
 ) -> None:

@@ -50,7 +50,6 @@ def test_a_limit_is_used_up_and_not_exceeded_for_an_hour(extent: Extent, score: 
 
 
 @pytest.mark.row(11)
-@pytest.mark.timeout(300)
 async def test_a_limit_is_used_up_and_not_exceeded_on_real_sockets(extent: Extent, score: Score) -> None:
     """As the fake service's three judges see it at the same time.
 
@@ -100,7 +99,6 @@ FAILURES = (
 
 
 @pytest.mark.row(12)
-@pytest.mark.timeout(300)
 async def test_random_failures_lose_no_image(extent: Extent, score: Score, tmp_path: Path) -> None:
     """A fifth of all answers are none, and the job has every vector right."""
     count = extent.pick(quick=300, all=3_000)

@@ -463,7 +463,6 @@ TITLES = "[...byId('neighbours').children].map((each) => each.title.split(',')[0
 
 
 @needs_chromium
-@pytest.mark.timeout(120)
 async def test_the_page_is_hovered_and_clicked_through(gallery: Gallery, tmp_path: Path) -> None:
     """In a real browser: from neighbour to neighbour; the others fade; a title is a text."""
     async with open_page(tmp_path) as tab:
@@ -498,7 +497,6 @@ async def test_the_page_is_hovered_and_clicked_through(gallery: Gallery, tmp_pat
 
 
 @needs_chromium
-@pytest.mark.timeout(120)
 @pytest.mark.usefixtures("gallery")
 async def test_groups_and_words_choose_what_is_shown(tmp_path: Path) -> None:
     """A button of the legend hides its group and shows it again; words are found in all that is known."""
@@ -585,7 +583,6 @@ async def test_what_is_chosen_is_not_covered(tmp_path: Path) -> None:
 
 
 @needs_chromium
-@pytest.mark.timeout(120)
 @pytest.mark.usefixtures("many")
 async def test_from_near_by_the_dots_are_pictures(tmp_path: Path) -> None:
     """Each where its painting is, none over another; the wheel keeps what is below the pointer there."""
@@ -615,7 +612,6 @@ async def test_from_near_by_the_dots_are_pictures(tmp_path: Path) -> None:
 
 
 @needs_chromium
-@pytest.mark.timeout(120)
 @pytest.mark.usefixtures("gallery")
 async def test_a_keyboard_is_enough(tmp_path: Path) -> None:
     """Arrows move the map; plus, minus and 0 zoom, as the buttons do; Escape lets go."""
@@ -641,7 +637,6 @@ async def test_a_keyboard_is_enough(tmp_path: Path) -> None:
 
 
 @needs_chromium
-@pytest.mark.timeout(120)
 @pytest.mark.usefixtures("gallery")
 async def test_the_page_fits_a_telephone_and_the_night(tmp_path: Path) -> None:
     """Nothing is wider than a narrow window, however long the words are; a dark system gets a dark page."""
@@ -676,7 +671,6 @@ def few(tmp_path: Path, request: pytest.FixtureRequest) -> None:
 
 
 @needs_chromium
-@pytest.mark.timeout(120)
 @pytest.mark.usefixtures("few")
 async def test_a_few_and_the_same_are_seen(tmp_path: Path) -> None:
     """One painting is a map; of those that stand on one spot one is a picture."""
@@ -691,7 +685,6 @@ async def test_a_few_and_the_same_are_seen(tmp_path: Path) -> None:
 
 
 @needs_chromium
-@pytest.mark.timeout(120)
 @pytest.mark.usefixtures("gallery")
 async def test_a_page_could_not_ask_if_it_would(tmp_path: Path) -> None:
     """Its own policy refuses, and the tests above would have seen it; no other script is run either."""
@@ -713,7 +706,6 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.usefixtures("gallery")
 async def test_the_command_draws_and_says_what_is_grey(tmp_path: Path) -> None:
     """The result on stdout; usage errors end with 2, a missing file too, and leave nothing behind."""
