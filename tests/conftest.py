@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process have all tests that share what takes long to make; any other test goes to any process."""
+    """Give one process all tests that share what takes long to make; any other test goes to any process."""
     for item in items:
         if isinstance(item, pytest.Function):
-            for name, definitions in item._fixtureinfo.name2fixturedefs.items():
-                if definitions[-1].scope in {"module", "session"} and definitions[-1].baseid.startswith(
-                    "tests"
-                ):
-                    shared = name if definitions[-1].scope == "session" else item.path.stem
-                    item.add_marker(pytest.mark.xdist_group(shared))
-                    break
+            used = (definitions[-1] for definitions in item._fixtureinfo.name2fixturedefs.values())
+            scopes = {fixture.scope for fixture in used if fixture.baseid.startswith("tests")}
+            if "session" in scopes:
+                item.add_marker(pytest.mark.xdist_group("session"))
+            elif "module" in scopes:
+                item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(autouse=True)
