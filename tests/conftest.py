@@ -23,19 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give one process all tests that share what takes long to make; any other test goes to any process."""
-    for item in items:
-        if isinstance(item, pytest.Function):
-            used = (definitions[-1] for definitions in item._fixtureinfo.name2fixturedefs.values())
-            scopes = {fixture.scope for fixture in used if fixture.baseid.startswith("tests")}
-            if "session" in scopes:
-                item.add_marker(pytest.mark.xdist_group("session"))
-            elif "module" in scopes:
-                item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
 @pytest.fixture(autouse=True)
 def _nothing_blocks_the_loop() -> Iterator[BlockBuster]:
     with blockbuster_ctx("semart_vectors") as guard:
