@@ -1,4 +1,4 @@
-"""What we write is plain Parquet: each reader finds the same rows and vectors, bit for bit, and no seal."""
+"""What we write is plain Parquet: each reader finds the same rows and vectors, bit for bit, and no checksum footer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VECTORS = vectors_of(len(NAMES))
 
 @pytest.fixture(params=["merged", "part"])
 def parquet(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Write a merged file, or a checkpoint's part, which has a seal before its footer."""
+    """Write a merged file, or a checkpoint's part, which has checksums before its footer."""
     if request.param == "merged":
         return merged(tmp_path, VECTORS)
     with Checkpoint(tmp_path / "sealed", model_version=MODEL) as checkpoint:
