@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
-from test_checkpoint import done, failed
 
+from checkpoint_records import done, failed
 from fake_service import MODEL
 from semart_vectors import check_checkpoint
 from semart_vectors.checkpoint.status import read_status

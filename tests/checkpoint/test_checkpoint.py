@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from checkpoint_records import done, failed
 from fake_service import MODEL, vector_for
 from semart_vectors import files as files_module
 from semart_vectors.checkpoint import (
@@ -30,24 +31,13 @@ from semart_vectors.checkpoint.parquet import verify_bytes
 from semart_vectors.checkpoint.parts import write_part
 from semart_vectors.checkpoint.publishing import publish
 from semart_vectors.checkpoint.status import read_status
-from semart_vectors.checkpoint.store import Checkpoint, Done, Failed
+from semart_vectors.checkpoint.store import Checkpoint, Done
 from semart_vectors.errors import (
     CheckpointDamagedError,
     CheckpointInUseError,
     CheckpointMismatchError,
     DiskError,
 )
-
-
-def done(name: str, content: bytes | None = None, fingerprint: int = 1) -> Done:
-    """Make the record of an image that holds `content`, or its own name."""
-    content = name.encode() if content is None else content
-    return Done(name, vector_for(content), hashlib.sha256(content).digest(), fingerprint)
-
-
-def failed(name: str) -> Failed:
-    """Make the record of an image that failed."""
-    return Failed(name, "InvalidInputError", "it is empty", 0, 1)
 
 
 def open_checkpoint(directory: Path) -> Checkpoint:

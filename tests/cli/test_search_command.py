@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
-from test_gallery import cosines, write_merged
 
 from command_in_process import cli_here
 from command_line import cli
 from fake_service import FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import make_images
+from merged import cosines, write_merged
 from semart_vectors import AsyncVisionEmbedder
 
 if TYPE_CHECKING:

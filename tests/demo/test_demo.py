@@ -10,7 +10,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import pandas as pd
-import pytest
 from PIL import Image
 
 from command_in_process import cli_here
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from command_line import Ran
 
 
-@pytest.mark.timeout(300)
 def test_the_demo_does_the_whole_main_job_after_a_ctrl_c_too(tmp_path: Path) -> None:
     """Without an account: cleaned, stopped, resumed, merged, searched, and told in a few lines."""
     stopped = asyncio.run(stopped_demo(tmp_path))

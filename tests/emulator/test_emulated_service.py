@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from emulator_requests import GA, IMAGE, KEY, OCTETS, TEXT, picture
 from semart_vectors.emulator import EmulatedService, Emulator, Settings, vectorizer
 from semart_vectors.emulator.image_decoding import decode_image
 
@@ -24,20 +25,7 @@ if TYPE_CHECKING:
 
     from semart_vectors.emulator.rate_limit import Tier
 
-IMAGE = "/computervision/retrieval:vectorizeImage"
-TEXT = "/computervision/retrieval:vectorizeText"
-GA = {"api-version": "2024-02-01"}
-KEY = {"Ocp-Apim-Subscription-Key": "any"}
-OCTETS = {"content-type": "application/octet-stream"}
 on_a_port = False
-
-
-def picture(image_format: str = "PNG", size: tuple[int, int] = (60, 40)) -> bytes:
-    """Return a picture with something in every part of it."""
-    image = Image.effect_mandelbrot(size, (-2, -1, 1, 1), 90).convert("RGB")
-    file = io.BytesIO()
-    image.save(file, image_format)
-    return file.getvalue()
 
 
 @pytest.fixture(autouse=True, params=[False, True], ids=["in process", "on a port"])

@@ -7,7 +7,6 @@ import re
 from typing import TYPE_CHECKING
 
 import httpx
-import pytest
 
 from chromium import needs_chromium, opened
 from helpers import jpeg
@@ -16,10 +15,12 @@ from semart_vectors.emulator import Emulator, ServedCall
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
+
 IMAGE = "/computervision/retrieval:vectorizeImage?api-version=2024-02-01"
 KEY = {"Ocp-Apim-Subscription-Key": "any", "content-type": "image/jpeg"}
 
-pytestmark = [needs_chromium, pytest.mark.timeout(180)]
+pytestmark = needs_chromium
 
 
 def text_of(page: str, identifier: str) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from test_emulated_service import GA, IMAGE, KEY, TEXT
 
+from emulator_requests import GA, IMAGE, KEY, TEXT
 from semart_vectors.emulator import Emulator, Fault, Faults, Lognormal, Uniform
 from semart_vectors.emulator.latency import Constant, parse_latency
 

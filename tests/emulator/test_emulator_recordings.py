@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from test_emulated_service import GA, IMAGE, OCTETS, TEXT, picture
 
+from emulator_requests import GA, IMAGE, OCTETS, TEXT, picture
 from fake_service import FakeService, Reply
 from semart_vectors.emulator import Emulator, RecordingsError
 

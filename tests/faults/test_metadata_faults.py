@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fake_service import FakeService
 
-pytestmark = [pytest.mark.row(23), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.row(23)
 
 HEADER = b"image_file\ttitle\n"
 

@@ -174,7 +174,6 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.usefixtures("gallery")
 async def test_the_command_draws_and_says_what_is_grey(tmp_path: Path) -> None:
     """The result on stdout; usage errors end with 2, a missing file too, and leave nothing behind."""

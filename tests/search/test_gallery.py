@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from helpers import SHARED_DATA
+from merged import cosines, write_merged
 from semart_vectors import Embedding, Gallery, Match, gallery as module
 from semart_vectors.errors import (
     ConfigurationError,
@@ -43,29 +43,9 @@ def some_vectors(count: int, seed: int = 0) -> Vectors:
     return (random.normal(size=(count, DIMENSION)) + 1).astype(np.float32)
 
 
-def write_merged(path: Path, vectors: Vectors, model: str = MODEL, **columns: Any) -> Path:
-    """Write what `merge_vectors` would; `columns` replace its own, None leaves one out."""
-    numbers = pa.array(vectors.ravel(), pa.float32())
-    data = {
-        "image_file": pa.array([f"{row}.jpg" for row in range(len(vectors))], pa.string()),
-        "title": pa.array([f"Title {row}" for row in range(len(vectors))], pa.string()),
-        "year": pa.array(range(1600, 1600 + len(vectors)), pa.int64()),
-        "vector": pa.FixedSizeListArray.from_arrays(numbers, DIMENSION),
-        "model_version": pa.array([model] * len(vectors), pa.string()),
-    } | columns
-    pq.write_table(pa.table({name: column for name, column in data.items() if column is not None}), path)
-    return path
-
-
 def query(vector: Vectors, model: str = MODEL) -> Embedding:
     """Return a query as an embedder would."""
     return Embedding("words", vector, model)
-
-
-def cosines(vectors: Vectors, vector: Vectors) -> NDArray[np.float64]:
-    """Compute cosines another way, in float64."""
-    wide, one = vectors.astype(np.float64), vector.astype(np.float64)
-    return np.array([np.dot(each, one) / np.sqrt(np.dot(each, each) * np.dot(one, one)) for each in wide])
 
 
 def names(matches: list[Match]) -> list[str]:

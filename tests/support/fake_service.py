@@ -115,7 +115,7 @@ class FakeService:
 
     async def calls_reach(self, count: int) -> None:
         """Wait until so many calls have arrived."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(self.calls) < count:
                 self._called.clear()
                 await self._called.wait()

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
-_PATIENCE_S = 2.0
-"""Real seconds that a thread or a socket may take until something happens."""
+_PATIENCE_S = 60.0
+"""Real seconds that a thread or a socket may take until something happens; it only ends a hang."""
 
 _A_TURN_S = 1e-6
 """What a turn of the loop takes: a clock that stood still between jumps would never pass a rounding error."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -63,3 +63,23 @@ def merged(
 def query(vector: NDArray[np.float32], *, model: str = MODEL) -> Embedding:
     """Return a query with this vector."""
     return Embedding("query", vector, model)
+
+
+def write_merged(path: Path, vectors: NDArray[np.float32], model: str = MODEL, **columns: Any) -> Path:
+    """Write what `merge_vectors` would; `columns` replace its own, None leaves one out."""
+    numbers = pa.array(vectors.ravel(), pa.float32())
+    data = {
+        "image_file": pa.array([f"{row}.jpg" for row in range(len(vectors))], pa.string()),
+        "title": pa.array([f"Title {row}" for row in range(len(vectors))], pa.string()),
+        "year": pa.array(range(1600, 1600 + len(vectors)), pa.int64()),
+        "vector": pa.FixedSizeListArray.from_arrays(numbers, DIMENSION),
+        "model_version": pa.array([model] * len(vectors), pa.string()),
+    } | columns
+    pq.write_table(pa.table({name: column for name, column in data.items() if column is not None}), path)
+    return path
+
+
+def cosines(vectors: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Compute cosines another way, in float64."""
+    wide, one = vectors.astype(np.float64), vector.astype(np.float64)
+    return np.array([np.dot(each, one) / np.sqrt(np.dot(each, each) * np.dot(one, one)) for each in wide])

@@ -61,3 +61,17 @@ async def cli(*arguments: str | Path, cwd: Path, service: FakeService | None = N
     """Run a command to its end, on a service or on none."""
     env = {} if service is None else {"VISION_ENDPOINT": service.endpoint, "VISION_KEY": "k"}
     return await end(await start(*arguments, cwd=cwd, env=env))
+
+
+async def embed(cwd: Path, service: FakeService | None, *options: str) -> Ran:
+    """Run the embed command on the images in a folder."""
+    return await cli(
+        "embed",
+        "images",
+        "--checkpoint",
+        "ck",
+        "--requests-per-second=1000",
+        *options,
+        cwd=cwd,
+        service=service,
+    )

@@ -7,6 +7,8 @@ import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
+from certificates import context_of
+
 if TYPE_CHECKING:
     import trustme
 
@@ -53,8 +55,7 @@ class TlsServer(PlainServer):
 
     def __init__(self, certificate: trustme.LeafCert) -> None:
         super().__init__(b"")
-        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        certificate.configure_cert(self._context)
+        self._context = context_of(certificate)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         is_asked = False

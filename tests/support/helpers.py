@@ -14,7 +14,7 @@ from semart_vectors import RetryPolicy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 """Real photographs, vectors and tables; not part of the project, so tests skip where it is absent."""
 
 QUICK = RetryPolicy(base_s=0.001, throttled_base_s=0.001, cap_s=0.01, attempt_timeout_s=5)

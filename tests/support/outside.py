@@ -19,6 +19,8 @@ import pytest
 from fake_service import MODEL, vector_for
 from helpers import QUICK, tiny_jpegs
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
+from semart_vectors.checkpoint.status import read_status
+from semart_vectors.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 IN_FLIGHT = 8
 
 UNSAVED_S = 0.25
-"""What was answered so long before a kill is never paid again."""
+"""What was answered so long before a kill is never paid again; only the full run measures it."""
 
 WITH_SMALL_PARTS = """
 import os, sys
@@ -61,7 +63,7 @@ class Started:
         self.process = process
         self._out, self._err = out, err
 
-    async def end(self, *, within_s: float = 60) -> Ran:
+    async def end(self, *, within_s: float = 120) -> Ran:
         """Wait until it ends."""
         async with asyncio.timeout(within_s):
             code = await self.process.wait()
@@ -155,6 +157,20 @@ class Site:
         """How many calls were paid for an image that was paid for before."""
         return len(self.service.paid) - len(set(self.service.paid))
 
+    def unsaved(self) -> int:
+        """How many contents were paid for, and are not recorded in the checkpoint.
+
+        So many may be paid for again by the next run, and no more.
+        """
+        return len(set(self.service.paid)) - self.recorded()
+
+    def recorded(self) -> int:
+        """How many images anybody is told are done."""
+        try:
+            return read_status(self.checkpoint).done
+        except ConfigurationError:  # it has not yet come so far as to be a checkpoint
+            return 0
+
     def start_over(self) -> None:
         """Forget the checkpoint and what was paid."""
         shutil.rmtree(self.checkpoint, ignore_errors=True)
@@ -163,7 +179,7 @@ class Site:
 
     async def _hung_up(self) -> None:
         """Wait until the service has noticed that nobody asks it any more: its ledger is complete."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.service._connections:  # noqa: ASYNC110 - the service tells nobody when they end
                 await asyncio.sleep(0.005)
 
