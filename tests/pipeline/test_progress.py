@@ -86,3 +86,15 @@ def test_no_bar_is_shown_where_nobody_looks(capsys: pytest.CaptureFixture[str]) 
         with Progress().bar(3, shown=shown):
             pass
     assert capsys.readouterr().err == ""
+
+
+def test_what_was_skipped_makes_no_rate(shown: Callable[[], str]) -> None:
+    """A resumed run is no faster for what is done already, nor is its end nearer."""
+    progress = Progress()
+    with progress.bar(2_000_000, shown=True):
+        progress.found(PendingBatch(["a"], 1_000_000, 0))
+        time.sleep(0.02)
+        progress.settled(done=True)
+    line = shown()
+    assert "1000001/2000000" in line
+    assert float(line.rsplit(", ", 1)[1].removesuffix("img/s]")) < 60
