@@ -26,15 +26,14 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "semart_vectors"
 
 
-def layers_of_the_docs() -> list[tuple[str, list[str]]]:
-    """Read the table of docs/design.md: what each layer is for, and its parts, from the leaves to the edge."""
+def layers_of_the_docs() -> list[frozenset[str]]:
+    """Read the table of docs/design.md: the parts of each layer, before what they are for."""
     page = (ROOT / "docs" / "design.md").read_text()
-    block = page.partition("<!-- layers -->")[2].partition("```text\n")[2].partition("```")[0]
-    lines = [re.split(r"  +", line.strip()) for line in block.splitlines() if line.strip()]
-    return [(what_for, parts.split()) for parts, what_for in lines]
+    table = page.partition("<!-- layers -->")[2].partition("```text\n")[2].partition("```")[0]
+    return [frozenset(line.split("  ")[0].split()) for line in table.splitlines()]
 
 
-LAYERS = [frozenset(parts) for _, parts in layers_of_the_docs()]
+LAYERS = layers_of_the_docs()
 """From the leaves to the edge: each part imports from the layers above it in this list, and from itself."""
 
 FOREIGN = {
