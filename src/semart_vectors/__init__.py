@@ -15,13 +15,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from semart_vectors.calls.aiohttp_transport import AiohttpTransport
     from semart_vectors.calls.connection import HttpClient
     from semart_vectors.calls.limiter import AdaptiveLimiter, SteadyLimiter
     from semart_vectors.calls.retry import RetryPolicy
-    from semart_vectors.calls.transport import AiohttpTransport
     from semart_vectors.checkpoint.check import CheckReport, check_checkpoint
-    from semart_vectors.checkpoint.entries import Failed
     from semart_vectors.checkpoint.failures import read_failures
+    from semart_vectors.checkpoint.image_records import Failed
     from semart_vectors.checkpoint.status import CheckpointStatus, read_status
     from semart_vectors.embedder import AsyncVisionEmbedder, EmbedderOptions
     from semart_vectors.errors import (
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         VectorFileError,
     )
     from semart_vectors.gallery import Gallery, Match
-    from semart_vectors.images.load import LoadedImage
+    from semart_vectors.images.read_image import LoadedImage
     from semart_vectors.images.repair import ImageRepair, RepairedImage
     from semart_vectors.job import EmbeddingJob, JobPlan, plan_job
     from semart_vectors.map.draw import MapReport, draw_map
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from semart_vectors.metadata.merge import merge_vectors
     from semart_vectors.metadata.semart import clean_semart
     from semart_vectors.metadata.tables import read_metadata, write_metadata
-    from semart_vectors.pipeline.ports import Embedder
+    from semart_vectors.pipeline.protocols import Embedder
     from semart_vectors.postgres.load import LoadReport, load_vectors
     from semart_vectors.postgres.search import PostgresGallery
     from semart_vectors.records import (
@@ -80,9 +80,9 @@ _HOMES = {
     "calls.connection": "HttpClient",
     "calls.limiter": "AdaptiveLimiter SteadyLimiter",
     "calls.retry": "RetryPolicy",
-    "calls.transport": "AiohttpTransport",
+    "calls.aiohttp_transport": "AiohttpTransport",
     "checkpoint.check": "CheckReport check_checkpoint",
-    "checkpoint.entries": "Failed",
+    "checkpoint.image_records": "Failed",
     "checkpoint.failures": "read_failures",
     "checkpoint.status": "CheckpointStatus read_status",
     "embedder": "AsyncVisionEmbedder EmbedderOptions",
@@ -94,7 +94,7 @@ _HOMES = {
         "VectorFileError"
     ),
     "gallery": "Gallery Match",
-    "images.load": "LoadedImage",
+    "images.read_image": "LoadedImage",
     "images.repair": "ImageRepair RepairedImage",
     "job": "EmbeddingJob JobPlan plan_job",
     "map.draw": "MapReport draw_map",
@@ -102,7 +102,7 @@ _HOMES = {
     "metadata.merge": "merge_vectors",
     "metadata.semart": "clean_semart",
     "metadata.tables": "read_metadata write_metadata",
-    "pipeline.ports": "Embedder",
+    "pipeline.protocols": "Embedder",
     "postgres.load": "LoadReport load_vectors",
     "postgres.search": "PostgresGallery",
     "records": ("Embedding EmbeddingBatch EmbeddingFailure ImageSource JobReport MergeReport Outcome Vector"),

@@ -18,7 +18,7 @@ from fake_service import MODEL, vector_for
 from semart_vectors import files as files_module
 from semart_vectors.checkpoint import (
     catalogue as catalogue_module,
-    entries as entries_module,
+    image_records as entries_module,
     index as index_module,
     parts as parts_module,
     publishing as publishing_module,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semart_vectors.checkpoint.entries import Done, Failed, Known
+from semart_vectors.checkpoint.image_records import Done, Failed, Known
 from semart_vectors.checkpoint.index import (
     Index,
     Keys,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semart_vectors.checkpoint.entries import Done, from_record
 from semart_vectors.checkpoint.failures import read_failures
 from semart_vectors.checkpoint.folder import CheckpointFolder
+from semart_vectors.checkpoint.image_records import Done, from_record
 from semart_vectors.checkpoint.index import Index, name_keys
 from semart_vectors.checkpoint.journal import read_journals
 from semart_vectors.checkpoint.lock import is_locked

@@ -15,8 +15,8 @@ import math
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-from semart_vectors.checkpoint.entries import Done, Failed, Known, from_record, to_record
 from semart_vectors.checkpoint.folder import CheckpointFolder
+from semart_vectors.checkpoint.image_records import Done, Failed, Known, from_record, to_record
 from semart_vectors.checkpoint.journal import read_journals
 from semart_vectors.checkpoint.journal_writer import JournalWriter
 from semart_vectors.checkpoint.lock import locked

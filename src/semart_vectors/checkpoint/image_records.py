@@ -24,7 +24,7 @@ class Done:
     content_sha256: bytes
     """Digest of the image's file, 32 bytes."""
     file_fingerprint: int
-    """See `semart_vectors.images.load.fingerprint_of`."""
+    """See `semart_vectors.images.read_image.fingerprint_of`."""
     repairs: str = ""
     """What was done to the image before it was embedded; empty if the file was sent as it is."""
 
