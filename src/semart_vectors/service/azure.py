@@ -63,7 +63,8 @@ def read_vector(answer: ServiceAnswer, *, model_version: str) -> Vector:
     """Return the vector of an answer, checked, or raise what the answer means.
 
     Raises:
-        semart_vectors.service.messages.TransientError: trying again may help: 408, 429, 5xx, or a 200 that cannot be read.
+        semart_vectors.service.messages.TransientError: trying again may help: 408, 429, 5xx, or a 200 that
+            cannot be read.
         semart_vectors.errors.ItemError: this image or text was refused; the others are unaffected.
         semart_vectors.errors.RunError: every further call would fare the same.
     """
