@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from semart_vectors.checkpoint.index import content_key
 from semart_vectors.checkpoint.journal import Record
+from semart_vectors.checkpoint.key_index import content_key
 
 if TYPE_CHECKING:
     from semart_vectors.records import Vector

@@ -11,7 +11,7 @@ from semart_vectors.checkpoint.catalogue import Catalogue
 from semart_vectors.checkpoint.failures import read_failures, write_failures
 from semart_vectors.checkpoint.image_records import from_record
 from semart_vectors.checkpoint.journal import read_journal
-from semart_vectors.checkpoint.notes import read_note, write_note
+from semart_vectors.checkpoint.json_files import read_note, write_note
 from semart_vectors.checkpoint.parts import read_index_rows, read_names, verify_part, write_part
 from semart_vectors.checkpoint.quarantine import quarantine, quarantine_failures, quarantine_part
 from semart_vectors.checkpoint.schema import no_failures, no_vectors
