@@ -35,7 +35,7 @@ from semart_vectors.streams.window import OutcomeStream
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
 
-    from semart_vectors.images.load import LoadedImage
+    from semart_vectors.images.read_image import LoadedImage
     from semart_vectors.records import Outcome
     from semart_vectors.streams.stop_token import StopToken
 

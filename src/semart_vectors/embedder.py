@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal, NoReturn, Self, TypedDict, Unpack
 
 from semart_vectors.calls.attempts import Calls
 from semart_vectors.calls.connection import Connection
-from semart_vectors.calls.descriptors import leave_spare_descriptors
 from semart_vectors.calls.endpoint import checked_endpoint
+from semart_vectors.calls.file_descriptors import leave_spare_descriptors
 from semart_vectors.calls.key import Key
 from semart_vectors.calls.limiter import AdaptiveLimiter, PausableLimiter, SteadyLimiter, limiter_for
 from semart_vectors.calls.retry import RetryPolicy
 from semart_vectors.errors import ConfigurationError, InvalidInputError, ItemError, RunError, causes
-from semart_vectors.images.load import LoadedImage, is_plain_jpeg, load_bytes, load_file
+from semart_vectors.images.read_image import LoadedImage, is_plain_jpeg, load_bytes, load_file
 from semart_vectors.records import Embedding, EmbeddingBatch, EmbeddingFailure, ImageSource, Outcome
 from semart_vectors.service import azure
 from semart_vectors.service.azure import MODEL_VERSION, MODEL_VERSIONS

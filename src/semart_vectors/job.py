@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from semart_vectors.images.repair import ImageRepair
-    from semart_vectors.pipeline.ports import Embedder
+    from semart_vectors.pipeline.protocols import Embedder
     from semart_vectors.records import JobReport
 
 

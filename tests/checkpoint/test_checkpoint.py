@@ -18,15 +18,14 @@ from fake_service import MODEL, vector_for
 from semart_vectors import files as files_module
 from semart_vectors.checkpoint import (
     catalogue as catalogue_module,
-    entries as entries_module,
-    index as index_module,
+    image_records as entries_module,
+    key_index as index_module,
     parts as parts_module,
     publishing as publishing_module,
     schema as schema_module,
-    store as checkpoint_module,
 )
 from semart_vectors.checkpoint.failures import read_failures
-from semart_vectors.checkpoint.notes import write_note
+from semart_vectors.checkpoint.json_files import write_note
 from semart_vectors.checkpoint.parquet import verify_bytes
 from semart_vectors.checkpoint.parts import write_part
 from semart_vectors.checkpoint.publishing import publish
@@ -127,7 +126,7 @@ def test_a_full_journal_becomes_a_part_during_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Readers see what is done while the job still runs."""
-    monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 10)
+    monkeypatch.setattr(parts_module, "ROWS_A_PART", 10)
     with open_checkpoint(tmp_path) as checkpoint:
         for first in range(0, 25, 5):
             checkpoint.record([done(f"{number}.jpg") for number in range(first, first + 5)])
@@ -146,7 +145,7 @@ def test_records_do_not_wait_for_a_part_that_is_being_written(
         assert go_on.wait(10)
         publish(*arguments)
 
-    monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 4)
+    monkeypatch.setattr(parts_module, "ROWS_A_PART", 4)
     with open_checkpoint(tmp_path) as checkpoint:
         monkeypatch.setattr(publishing_module, "publish", hold)
         checkpoint.record([done("a.jpg", b"1"), done("b.jpg"), done("c.jpg"), done("d.jpg", b"same")])
@@ -170,7 +169,7 @@ def test_a_part_that_cannot_be_written_stops_the_run_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it would have held stays in its journal; what comes in meanwhile is recorded too."""
-    monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 2)
+    monkeypatch.setattr(parts_module, "ROWS_A_PART", 2)
     checkpoint = open_checkpoint(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(pq, "write_table", _no_space)
@@ -442,7 +441,7 @@ def test_a_part_that_is_not_ours_is_named(tmp_path: Path) -> None:
 
 def test_failures_alone_are_published_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many images fail, the journal stays short."""
-    monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 10)
+    monkeypatch.setattr(parts_module, "ROWS_A_PART", 10)
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([failed(f"{number}.jpg") for number in range(25)])
         checkpoint._settle(wait=True)
@@ -552,7 +551,7 @@ def test_whatever_keeps_a_part_from_being_written_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No memory, say: the run is asked to stop, and the journal keeps what came in."""
-    monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 2)
+    monkeypatch.setattr(parts_module, "ROWS_A_PART", 2)
     with monkeypatch.context() as patch:
         patch.setattr(publishing_module, "vector_table", _no_memory)
         checkpoint = open_checkpoint(tmp_path)
@@ -598,7 +597,7 @@ def test_a_journal_that_could_not_be_removed_does_not_bring_an_old_vector_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is removed with the next ones, before a later run takes it for news."""
-    monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 1)
+    monkeypatch.setattr(parts_module, "ROWS_A_PART", 1)
     checkpoint = open_checkpoint(tmp_path)
     checkpoint.record([done("a.jpg", b"old")])
     with monkeypatch.context() as patch:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from command_line import Ran
 
-pytestmark = pytest.mark.timeout(300)
 
 COMMANDS = (
     *("demo", "clean", "embed", "status", "check", "merge"),

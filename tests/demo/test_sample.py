@@ -18,7 +18,6 @@ from semart_vectors.errors import MetadataError
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(300)  # painting takes long on a busy machine
 
 Row = dict[str, str]
 PAINTERS = sample_module._PAINTERS

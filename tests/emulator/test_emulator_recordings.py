@@ -143,6 +143,7 @@ async def test_a_folder_that_holds_something_else_is_refused_at_the_start(
         {"replay_else_compute": True},
         {"replay": "folder", "replay_else_compute": True, "upstream": "https://example.com"},
         {"upstream": "http://example.com"},
+        {"upstream": "http://127.0.0.1.example.com"},
         {"upstream": "nonsense"},
     ],
     ids=str,

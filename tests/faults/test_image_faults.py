@@ -22,7 +22,7 @@ from fake_service import Call, FakeService, Reply, good_reply, vector_for
 from helpers import jpeg
 from semart_vectors import ImageRepair
 from semart_vectors.errors import InvalidInputError
-from semart_vectors.images.load import MAX_BYTES, check_image
+from semart_vectors.images.read_image import MAX_BYTES, check_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable

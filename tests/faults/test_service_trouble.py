@@ -15,7 +15,7 @@ import pytest
 from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import QUICK, jpeg, make_images
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, RetryPolicy
-from semart_vectors.calls import breaker as _breaker, health as _health
+from semart_vectors.calls import circuit_breaker as _breaker, health as _health
 from semart_vectors.calls.limiter import SteadyLimiter
 from semart_vectors.checkpoint.status import read_status
 from semart_vectors.emulator.rate_limit import LIMITS, LimitKind

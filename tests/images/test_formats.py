@@ -12,7 +12,7 @@ from PIL import IcoImagePlugin, Image, ImageFile
 from pictures import blank, picture
 from semart_vectors.errors import InvalidInputError
 from semart_vectors.images import formats
-from semart_vectors.images.load import MAX_BYTES, check_image, is_plain_jpeg
+from semart_vectors.images.read_image import MAX_BYTES, check_image, is_plain_jpeg
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,8 +19,8 @@ from fake_service import vector_for
 from helpers import jpeg
 from semart_vectors import EmbeddingJob, ImageRepair
 from semart_vectors.errors import ConfigurationError, InvalidInputError
-from semart_vectors.images import load as load_module, repair as repairs_module
-from semart_vectors.images.load import check_image
+from semart_vectors.images import read_image as load_module, repair as repairs_module
+from semart_vectors.images.read_image import check_image
 
 if TYPE_CHECKING:
     import os

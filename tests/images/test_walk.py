@@ -9,7 +9,8 @@ import pytest
 
 from semart_vectors.errors import ConfigurationError
 from semart_vectors.images import walk as walk_module
-from semart_vectors.images.walk import SUFFIXES, walk_images
+from semart_vectors.images.formats import SUFFIXES
+from semart_vectors.images.walk import walk_images
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,9 +19,9 @@ from jobs import check_vectors, failures, run, status, write_images
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
 from semart_vectors.calls import health as _health
 from semart_vectors.errors import AuthenticationError, OutOfResourcesError, ServiceUnavailableError
-from semart_vectors.images import load as images_module, walk as walk_module
+from semart_vectors.images import read_image as images_module, walk as walk_module
+from semart_vectors.pipeline.image_loader import MAX_CHUNK, READ_AHEAD, ImageLoader, ReadImage
 from semart_vectors.pipeline.job_images import JobImages
-from semart_vectors.pipeline.loading import MAX_CHUNK, READ_AHEAD, ImageLoader, ReadImage
 
 if TYPE_CHECKING:
     from pathlib import Path

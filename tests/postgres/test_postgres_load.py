@@ -25,8 +25,6 @@ from semart_vectors.postgres import LoadReport, PostgresGallery, load, load_vect
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.timeout(120)
-
 
 def test_every_vector_and_every_text_comes_back_as_it_was(url: str, tmp_path: Path) -> None:
     """Bit for bit, whatever is in names, texts and the names of columns."""

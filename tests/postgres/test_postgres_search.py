@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from fake_service import FakeService
 
-pytestmark = pytest.mark.timeout(120)
 
 NO_CONDITIONS = (
     "painter = 'x'",

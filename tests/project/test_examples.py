@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
-pytestmark = pytest.mark.timeout(300)
-
 
 async def start_example(
     name: str, *arguments: str | Path, endpoint: str | None = None, cwd: Path | None = None

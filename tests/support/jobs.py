@@ -16,7 +16,7 @@ from semart_vectors.checkpoint.status import CheckpointStatus, read_status
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from semart_vectors.checkpoint.entries import Failed
+    from semart_vectors.checkpoint.image_records import Failed
 
 
 async def run(embedder: AsyncVisionEmbedder, folder: Path, *, retry_failed: bool = False) -> JobReport:

@@ -38,7 +38,7 @@ UNSAVED_S = 0.25
 WITH_SMALL_PARTS = """
 import os, sys
 from semart_vectors import cli
-from semart_vectors.checkpoint import store as checkpoint
+from semart_vectors.checkpoint import parts as checkpoint
 assert checkpoint.ROWS_A_PART > 0
 checkpoint.ROWS_A_PART = int(sys.argv.pop(1))
 os.getpid = lambda: 4242  # temporary files have the same names in each run

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fake_service import MODEL, vector_for
 from semart_vectors.pipeline.deduplication import Deduplication
-from semart_vectors.pipeline.loading import JobImage
+from semart_vectors.pipeline.image_loader import JobImage
 from semart_vectors.pipeline.outcomes import Outcomes
 from semart_vectors.pipeline.progress import Progress
 from semart_vectors.pipeline.recorder import OutcomeRecorder
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from semart_vectors.checkpoint.store import Done, Failed
     from semart_vectors.errors import DiskError, ItemError
-    from semart_vectors.images.load import LoadedImage
+    from semart_vectors.images.read_image import LoadedImage
     from semart_vectors.records import Outcome, Vector
     from semart_vectors.streams.window import OutcomeStream
 

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, RetryPolicy
-from semart_vectors.checkpoint import store as checkpoint_module
+from semart_vectors.checkpoint import parts as checkpoint_module
 
 LOOK_EVERY_S = 0.01
 TIMES = 200

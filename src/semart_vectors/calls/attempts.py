@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from semart_vectors.calls.breaker import CircuitBreaker
+from semart_vectors.calls.circuit_breaker import CircuitBreaker
+from semart_vectors.calls.client_errors import ShortageError, UnreachableError
 from semart_vectors.calls.deadlines import Deadlines
 from semart_vectors.calls.health import CallState, ServiceHealth
-from semart_vectors.calls.http_errors import ShortageError, UnreachableError
 from semart_vectors.errors import (
     EndpointError,
     ItemError,

@@ -1,6 +1,6 @@
 """What is known of every image of a checkpoint, in memory: is it done, has it failed, who has this content?
 
-Of what is in parts, memory holds forty bytes an image: the keys of its name and content (`index.py`), its
+Of what is in parts, memory holds forty bytes an image: the keys of its name and content (`key_index.py`), its
 file's fingerprint, and the number of its part. Names and digests in full are in the parts.
 """
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semart_vectors.checkpoint.entries import Done, Failed, Known
-from semart_vectors.checkpoint.index import (
+from semart_vectors.checkpoint.image_records import Done, Failed, Known
+from semart_vectors.checkpoint.key_index import (
     Index,
     Keys,
     content_key,

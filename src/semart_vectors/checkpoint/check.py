@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from semart_vectors.checkpoint.folder import CheckpointFolder, foreign_file_error
-from semart_vectors.checkpoint.index import repeated
 from semart_vectors.checkpoint.journal import read_journal, read_journals
+from semart_vectors.checkpoint.json_files import read_note
+from semart_vectors.checkpoint.key_index import repeated
 from semart_vectors.checkpoint.lock import locked
-from semart_vectors.checkpoint.notes import read_note
 from semart_vectors.checkpoint.parquet import count_rows, verify_bytes
 from semart_vectors.checkpoint.parts import model_versions, read_index_rows
 from semart_vectors.checkpoint.quarantine import quarantine

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from semart_vectors.checkpoint.entries import Failed
 from semart_vectors.checkpoint.folder import CheckpointFolder
+from semart_vectors.checkpoint.image_records import Failed
 from semart_vectors.checkpoint.parquet import opened_verified, write_parquet
 from semart_vectors.checkpoint.schema import FAILURE_FILE_OPTIONS
 from semart_vectors.files import write_aside

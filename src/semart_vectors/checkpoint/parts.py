@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from semart_vectors.checkpoint.index import Keys, content_keys, name_keys
+from semart_vectors.checkpoint.key_index import Keys, content_keys, name_keys
 from semart_vectors.checkpoint.parquet import opened, opened_verified, salvage, write_parquet
 from semart_vectors.checkpoint.schema import VECTOR_FILE_OPTIONS, VECTOR_SCHEMA
 from semart_vectors.errors import CheckpointMismatchError
@@ -26,6 +26,9 @@ _BATCH_ROWS = 4096
 """Rows that are turned into Python objects at a time: other threads wait for a millisecond, not longer."""
 
 _DIGEST_BYTES = 32
+
+ROWS_A_PART = 4096
+"""About 8 MB on disk and 17 MB in memory."""
 
 
 class IndexRows(NamedTuple):

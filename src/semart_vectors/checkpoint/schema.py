@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from semart_vectors.checkpoint.entries import Done, Failed
+    from semart_vectors.checkpoint.image_records import Done, Failed
 
 VECTOR_TYPE = pa.list_(pa.float32(), DIMENSION)
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semart_vectors.checkpoint.entries import Done, from_record
 from semart_vectors.checkpoint.failures import read_failures
 from semart_vectors.checkpoint.folder import CheckpointFolder
-from semart_vectors.checkpoint.index import Index, name_keys
+from semart_vectors.checkpoint.image_records import Done, from_record
 from semart_vectors.checkpoint.journal import read_journals
+from semart_vectors.checkpoint.json_files import read_note, read_value
+from semart_vectors.checkpoint.key_index import Index, name_keys
 from semart_vectors.checkpoint.lock import is_locked
-from semart_vectors.checkpoint.notes import read_note, read_value
 from semart_vectors.checkpoint.parts import read_index_rows
 from semart_vectors.errors import ConfigurationError
 

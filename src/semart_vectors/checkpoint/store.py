@@ -5,7 +5,7 @@ journal begins, and a thread makes a part of the one before: written aside, sync
 then is the journal removed. A process killed between the two leaves the same record twice, which the next
 opening notices. Every byte has a checksum, and every opening for writing compares all of them.
 
-Who does what: `folder.py` knows the files, `opening.py` verifies and recovers them, `catalogue.py` answers
+Who does what: `folder.py` knows the files, `recovery.py` verifies and recovers them, `catalogue.py` answers
 what is known, `journal_writer.py` makes records durable, `publishing.py` makes parts of them.
 """
 
@@ -15,13 +15,15 @@ import math
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-from semart_vectors.checkpoint.entries import Done, Failed, Known, from_record, to_record
+from semart_vectors.checkpoint import parts
 from semart_vectors.checkpoint.folder import CheckpointFolder
+from semart_vectors.checkpoint.image_records import Done, Failed, Known, from_record, to_record
 from semart_vectors.checkpoint.journal import read_journals
 from semart_vectors.checkpoint.journal_writer import JournalWriter
+from semart_vectors.checkpoint.json_files import read_value, write_note
 from semart_vectors.checkpoint.lock import locked
-from semart_vectors.checkpoint.notes import read_value, write_note
-from semart_vectors.checkpoint.opening import (
+from semart_vectors.checkpoint.publishing import Publisher
+from semart_vectors.checkpoint.recovery import (
     compare_identity,
     create_missing_files,
     quarantine_notes,
@@ -29,7 +31,6 @@ from semart_vectors.checkpoint.opening import (
     recover_journals,
     verify_and_read_catalogue,
 )
-from semart_vectors.checkpoint.publishing import Publisher
 from semart_vectors.checkpoint.vector_reader import VectorReader
 from semart_vectors.errors import CheckpointError, DiskError
 from semart_vectors.files import disk_error, disk_errors
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
     from semart_vectors.records import Vector
 
 __all__ = ["Checkpoint", "Done", "Failed", "Known"]
-
-ROWS_A_PART = 4096
-"""About 8 MB on disk and 17 MB in memory."""
 
 _MAX_PARTS_WAITING = 3
 """So many parts' rows may wait while one is published: on a slow disk `record` waits, memory stays small."""
@@ -244,7 +242,7 @@ class Checkpoint:
             self._journals.append([to_record(entry, self.model_version) for entry in entries])
             for entry in entries:
                 self._catalogue.learn(entry)
-        if self._journals.records >= ROWS_A_PART:
+        if self._journals.records >= parts.ROWS_A_PART:
             self._start_publication()
         if self._journals.shortage is not None and self.trouble is None:
             self.trouble = disk_error(self._folder.path, self._journals.shortage)
@@ -301,7 +299,7 @@ class Checkpoint:
     def _start_publication(self) -> None:
         """Have a part made of what the journal holds, in another thread, unless one is being made."""
         if self._publisher.is_running:
-            if self._journals.records < ROWS_A_PART * _MAX_PARTS_WAITING:
+            if self._journals.records < parts.ROWS_A_PART * _MAX_PARTS_WAITING:
                 return
             self._settle(wait=True)
         try:

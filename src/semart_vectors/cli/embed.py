@@ -89,7 +89,7 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     """Embed the images in a folder, or continue where the last run stopped."""
     from semart_vectors.calls.retry import RetryPolicy
     from semart_vectors.embedder import AsyncVisionEmbedder
-    from semart_vectors.images.walk import SUFFIXES
+    from semart_vectors.images.formats import SUFFIXES
     from semart_vectors.job import EmbeddingJob, plan_job
     from semart_vectors.metadata.semart import find_images_dir
 

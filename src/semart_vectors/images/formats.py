@@ -1,7 +1,7 @@
 """The formats that the service takes: how a file of each begins and ends, and how it says its size.
 
 Only headers, blocks and directories are read here, and nothing is decoded. Nothing here knows a limit of the
-service: `semart_vectors.images.load` compares with them.
+service: `semart_vectors.images.read_image` compares with them.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ _JPEG_FRAME_HEADER_BYTES = 9
 _BIG_TIFF, _TIFF_SHORT = 43, 3
 _TIFF_PIECES = ((273, 279), (324, 325))
 """Tags of the offsets and lengths of strips, and of tiles: TIFF 6.0, sections 8 and 15."""
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".ico", ".tif", ".tiff", ".mpo"}
+)
+"""Files with these suffixes, in any case, are the images of a folder; their content decides the rest."""
 
 
 class Format(NamedTuple):

@@ -19,7 +19,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from semart_vectors.errors import ConfigurationError, InvalidInputError, OutOfResourcesError
 from semart_vectors.images.formats import format_of
-from semart_vectors.images.load import (
+from semart_vectors.images.read_image import (
     MAX_BYTES,
     MAX_SIDE_PX,
     MIN_SIDE_PX,
@@ -69,7 +69,7 @@ class RepairedImage(NamedTuple):
     content_sha256: bytes
     """Of the file as it was read, whatever was repaired; 32 bytes."""
     file_fingerprint: int
-    """Of the file: see `semart_vectors.images.load.fingerprint_of`."""
+    """Of the file: see `semart_vectors.images.read_image.fingerprint_of`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

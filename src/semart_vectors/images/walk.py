@@ -12,15 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from semart_vectors.errors import ConfigurationError
+from semart_vectors.images.formats import SUFFIXES
 from semart_vectors.images.names import to_text, to_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".webp", ".ico", ".tif", ".tiff", ".mpo"}
-)
-"""Files with these suffixes, in any case, are the images of a folder; their content decides the rest."""
 
 NAMES_AT_A_TIME = 1024
 """Names that are looked up in one go: a millisecond's work."""

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from semart_vectors.checkpoint.folder import CheckpointFolder
 from semart_vectors.checkpoint.journal import read_journals
-from semart_vectors.checkpoint.notes import read_note
+from semart_vectors.checkpoint.json_files import read_note
 from semart_vectors.checkpoint.parquet import damage_errors, verify_bytes
 from semart_vectors.checkpoint.schema import VECTOR_TYPE
 from semart_vectors.errors import (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from semart_vectors.images.load import LoadedImage
+from semart_vectors.images.read_image import LoadedImage
 
 if TYPE_CHECKING:
-    from semart_vectors.pipeline.loading import JobImage
-    from semart_vectors.pipeline.ports import KnownContents
+    from semart_vectors.pipeline.image_loader import JobImage
+    from semart_vectors.pipeline.protocols import KnownContents
     from semart_vectors.pipeline.recorder import OutcomeRecorder
 
 

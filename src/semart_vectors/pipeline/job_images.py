@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from semart_vectors.images.load import fingerprint_of
 from semart_vectors.images.names import to_path, to_texts
+from semart_vectors.images.read_image import fingerprint_of
 from semart_vectors.images.walk import NAMES_AT_A_TIME, walk_images
 
 if TYPE_CHECKING:

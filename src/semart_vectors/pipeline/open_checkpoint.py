@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from pathlib import Path
 
-    from semart_vectors.pipeline.ports import ImagesBefore
+    from semart_vectors.pipeline.protocols import ImagesBefore
 
 
 @asynccontextmanager

@@ -6,14 +6,14 @@ import logging
 from typing import TYPE_CHECKING, assert_never
 
 from semart_vectors.errors import RetriesExhaustedError, UnreadableImageError
-from semart_vectors.pipeline.loading import JobImage
+from semart_vectors.pipeline.image_loader import JobImage
 from semart_vectors.records import Embedding, EmbeddingFailure, Outcome
 
 if TYPE_CHECKING:
     from semart_vectors.checkpoint.store import Failed
     from semart_vectors.pipeline.deduplication import Deduplication
-    from semart_vectors.pipeline.ports import KnownContents
     from semart_vectors.pipeline.progress import Progress
+    from semart_vectors.pipeline.protocols import KnownContents
     from semart_vectors.pipeline.recorder import OutcomeRecorder
 
 _logger = logging.getLogger("semart_vectors")

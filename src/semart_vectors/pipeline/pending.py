@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from semart_vectors.pipeline.job_images import JobImages
-    from semart_vectors.pipeline.ports import ImagesBefore
+    from semart_vectors.pipeline.protocols import ImagesBefore
 
 _STEP_S = 0.02
 """How long a pass goes on while it finds nothing: going to a thread for each thousand would cost more."""

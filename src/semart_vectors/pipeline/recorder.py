@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from semart_vectors.checkpoint.store import Done, Failed
 from semart_vectors.errors import CheckpointError, DiskError
-from semart_vectors.pipeline.rate import hold, seconds_until_free
+from semart_vectors.pipeline.rate_handover import hold, seconds_until_free
 from semart_vectors.streams.threads import finished, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
-    from semart_vectors.pipeline.ports import Embedder, RecorderStore
     from semart_vectors.pipeline.progress import Progress
+    from semart_vectors.pipeline.protocols import Embedder, RecorderStore
     from semart_vectors.records import Vector
 
 ResultT = TypeVar("ResultT")

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from semart_vectors.checkpoint.store import Failed
 from semart_vectors.errors import CheckpointError, DiskError
 from semart_vectors.pipeline.deduplication import Deduplication
+from semart_vectors.pipeline.image_loader import READ_AHEAD, ImageLoader, JobImage, ReadImage
 from semart_vectors.pipeline.job_images import JobImages
-from semart_vectors.pipeline.loading import READ_AHEAD, ImageLoader, JobImage, ReadImage
 from semart_vectors.pipeline.open_checkpoint import opened_checkpoint
 from semart_vectors.pipeline.outcomes import Outcomes
 from semart_vectors.pipeline.pending import PendingImages
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from semart_vectors.checkpoint.store import Checkpoint
-    from semart_vectors.images.load import LoadedImage
+    from semart_vectors.images.read_image import LoadedImage
     from semart_vectors.images.repair import ImageRepair
-    from semart_vectors.pipeline.ports import Embedder
     from semart_vectors.pipeline.progress import Progress
+    from semart_vectors.pipeline.protocols import Embedder
     from semart_vectors.records import Outcome
 
 _logger = logging.getLogger("semart_vectors")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from semart_vectors.errors import ConfigurationError
-from semart_vectors.images.walk import SUFFIXES
+from semart_vectors.images.formats import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

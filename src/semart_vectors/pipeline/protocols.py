@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from semart_vectors.pipeline.rate import RateLimited
+from semart_vectors.pipeline.rate_handover import RateLimited
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from semart_vectors.checkpoint.store import Done, Failed
     from semart_vectors.errors import CheckpointError, DiskError
-    from semart_vectors.images.load import LoadedImage
+    from semart_vectors.images.read_image import LoadedImage
     from semart_vectors.records import Outcome, Vector
     from semart_vectors.streams.window import OutcomeStream
 

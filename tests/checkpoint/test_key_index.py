@@ -8,7 +8,14 @@ import threading
 import numpy as np
 from hypothesis import given, strategies as st
 
-from semart_vectors.checkpoint.index import Index, content_key, content_keys, name_key, name_keys, repeated
+from semart_vectors.checkpoint.key_index import (
+    Index,
+    content_key,
+    content_keys,
+    name_key,
+    name_keys,
+    repeated,
+)
 
 KEYS = st.integers(-3, 12) | st.integers(-(2**63), 2**63 - 1)
 NUMBERS = st.integers(-(2**31), 2**31 - 1)

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from semart_vectors.calls.descriptors import free_descriptors
+from semart_vectors.calls.file_descriptors import free_descriptors
 from semart_vectors.errors import is_out_of_resources
 
 

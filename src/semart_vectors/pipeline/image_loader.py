@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from semart_vectors.checkpoint.store import Done, Failed
 from semart_vectors.errors import ItemError
-from semart_vectors.images.load import load_file
+from semart_vectors.images.read_image import load_file
 from semart_vectors.streams.reading import Reader
 
 if TYPE_CHECKING:

@@ -9,17 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx
 from yarl import URL
 
-from semart_vectors.calls.endpoint import is_this_machine
+from semart_vectors.calls.proxies_and_certificates import Route, find_route
 from semart_vectors.calls.unpacking import too_long, unpacked
-from semart_vectors.errors import ConfigurationError
 from semart_vectors.service.messages import MAX_ANSWER_BYTES, ServiceAnswer
 
 if TYPE_CHECKING:
@@ -37,13 +35,6 @@ _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
 _NO_AUTOMATIC_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 _NOT_PASSED_ON = frozenset({"transfer-encoding"})
 """aiohttp sets it where it is needed."""
-
-
-class _Route(NamedTuple):
-    """How an origin is reached."""
-
-    trust: ssl.SSLContext | bool
-    proxy: str | None
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -68,7 +59,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._verify = verify
         self._trust_env = trust_env
         self._session: aiohttp.ClientSession | None = None
-        self._routes: dict[tuple[str, str | None, int | None], _Route] = {}
+        self._routes: dict[tuple[str, str], Route] = {}
 
     async def __aenter__(self) -> Self:
         self._open()
@@ -155,17 +146,14 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             )
         return self._session
 
-    async def _route(self, url: str) -> _Route:
+    async def _route(self, url: str) -> Route:
         parts = urlsplit(url)
-        origin = parts.scheme, parts.hostname, parts.port
+        origin = parts.scheme, parts.netloc
         if origin not in self._routes:  # to look at certificates and environment blocks
-            self._routes[origin] = await asyncio.to_thread(self._find_route, *origin, parts.netloc)
+            self._routes[origin] = await asyncio.to_thread(
+                find_route, parts, verify=self._verify, trust_env=self._trust_env
+            )
         return self._routes[origin]
-
-    def _find_route(self, scheme: str, host: str | None, _: int | None, netloc: str) -> _Route:
-        is_local = not self._trust_env or is_this_machine(host or "")
-        trust = (self._verify or _trusted()) if scheme == "https" else True
-        return _Route(trust, None if is_local else _proxy_for(scheme, netloc))
 
 
 class _Body(httpx.AsyncByteStream):
@@ -224,7 +212,7 @@ def _timeout(request: httpx.Request) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=asked.get("connect"), sock_read=asked.get("read"))
 
 
-def _as_options(route: _Route) -> dict[str, Any]:
+def _as_options(route: Route) -> dict[str, Any]:
     return {"ssl": route.trust, "proxy": route.proxy, "allow_redirects": False}
 
 
@@ -242,27 +230,3 @@ async def _whole(answer: aiohttp.ClientResponse) -> bytes:
         body = bytes(content)
     encoding = answer.headers.get("Content-Encoding")
     return body if encoding is None else unpacked(body, encoding)
-
-
-def _trusted() -> ssl.SSLContext:
-    try:
-        return httpx.create_ssl_context()  # as everywhere: SSL_CERT_FILE, SSL_CERT_DIR, else certifi's
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"no HTTP client can be made from this environment: {error}; "
-            "check SSL_CERT_FILE, SSL_CERT_DIR and the proxy variables"
-        ) from None
-
-
-def _proxy_for(scheme: str, netloc: str) -> str | None:
-    proxies = getproxies()
-    proxy = proxies.get(scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(netloc):
-        return None
-    proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if not proxy.startswith(("http://", "https://")):
-        raise ConfigurationError(
-            f"the environment names a {urlsplit(proxy).scheme} proxy, and only http and https proxies work "
-            "here: pass an httpx.AsyncClient that can use it as http_client, or name the endpoint in NO_PROXY"
-        )
-    return proxy

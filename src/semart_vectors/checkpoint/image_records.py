@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from semart_vectors.checkpoint.index import content_key
 from semart_vectors.checkpoint.journal import Record
+from semart_vectors.checkpoint.key_index import content_key
 
 if TYPE_CHECKING:
     from semart_vectors.records import Vector
@@ -24,7 +24,7 @@ class Done:
     content_sha256: bytes
     """Digest of the image's file, 32 bytes."""
     file_fingerprint: int
-    """See `semart_vectors.images.load.fingerprint_of`."""
+    """See `semart_vectors.images.read_image.fingerprint_of`."""
     repairs: str = ""
     """What was done to the image before it was embedded; empty if the file was sent as it is."""
 

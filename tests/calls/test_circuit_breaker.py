@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from semart_vectors.calls.breaker import PROBE_EVERY_S, CircuitBreaker
+from semart_vectors.calls.circuit_breaker import PROBE_EVERY_S, CircuitBreaker
 from semart_vectors.calls.health import CallState
 from semart_vectors.errors import ServiceUnavailableError
 from semart_vectors.service.messages import TransientError

@@ -11,8 +11,8 @@ import pytest
 
 from pictures import picture
 from semart_vectors.errors import InvalidInputError, OutOfResourcesError, UnreadableImageError
-from semart_vectors.images import load as load_module
-from semart_vectors.images.load import MAX_BYTES, fingerprint_of, load_bytes, load_file
+from semart_vectors.images import read_image as load_module
+from semart_vectors.images.read_image import MAX_BYTES, fingerprint_of, load_bytes, load_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,8 +11,8 @@ import httpx
 import httpx2
 import pytest
 
-from semart_vectors.calls.http_errors import HttpErrors, ShortageError, UnreachableError
-from semart_vectors.calls.transport import as_httpx_error
+from semart_vectors.calls.aiohttp_transport import as_httpx_error
+from semart_vectors.calls.client_errors import HttpErrors, ShortageError, UnreachableError
 from semart_vectors.errors import EndpointError
 from semart_vectors.service.messages import TransientError
 

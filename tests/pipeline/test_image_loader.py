@@ -12,10 +12,10 @@ from PIL import Image
 from helpers import jpeg, make_images
 from jobs import run
 from semart_vectors.checkpoint.store import Failed
-from semart_vectors.images.load import fingerprint_of
+from semart_vectors.images.read_image import fingerprint_of
 from semart_vectors.images.repair import ImageRepair
+from semart_vectors.pipeline.image_loader import MAX_CHUNK, ImageLoader, JobImage
 from semart_vectors.pipeline.job_images import NO_FILE, JobImages
-from semart_vectors.pipeline.loading import MAX_CHUNK, ImageLoader, JobImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

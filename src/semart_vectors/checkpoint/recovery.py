@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from semart_vectors.checkpoint.catalogue import Catalogue
-from semart_vectors.checkpoint.entries import from_record
 from semart_vectors.checkpoint.failures import read_failures, write_failures
+from semart_vectors.checkpoint.image_records import from_record
 from semart_vectors.checkpoint.journal import read_journal
-from semart_vectors.checkpoint.notes import read_note, write_note
+from semart_vectors.checkpoint.json_files import read_note, write_note
 from semart_vectors.checkpoint.parts import read_index_rows, read_names, verify_part, write_part
 from semart_vectors.checkpoint.quarantine import quarantine, quarantine_failures, quarantine_part
 from semart_vectors.checkpoint.schema import no_failures, no_vectors
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from semart_vectors.checkpoint.entries import Failed
     from semart_vectors.checkpoint.folder import CheckpointFolder
+    from semart_vectors.checkpoint.image_records import Failed
     from semart_vectors.checkpoint.parts import IndexRows
 
 _logger = logging.getLogger("semart_vectors")

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from fake_service import Call, FakeService, Reply
-from semart_vectors.calls.transport import AiohttpTransport
+from semart_vectors.calls.aiohttp_transport import AiohttpTransport
 from semart_vectors.errors import ConfigurationError
 
 if TYPE_CHECKING:
