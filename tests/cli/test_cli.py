@@ -125,9 +125,9 @@ async def test_a_second_process_ends_with_7_and_no_call(tmp_path: Path) -> None:
         assert len(service.calls) == 30
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_interrupting_ends_with_130_and_nothing_is_paid_again(
-    tmp_path: Path, number: signal.Signals
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+async def test_interrupting_ends_with_its_code_and_nothing_is_paid_again(
+    tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     """What is under way is answered and recorded; the same command goes on."""
     images = make_images(tmp_path / "images", 60)
@@ -139,7 +139,7 @@ async def test_interrupting_ends_with_130_and_nothing_is_paid_again(
         await service.calls_reach(15)
         process.send_signal(number)
         ran = await end(process)
-        assert (ran.code, "to continue" in ran.err) == (130, True)
+        assert (ran.code, "to continue" in ran.err) == (code, True)
         assert (await embed(tmp_path, service)).code == 0
         assert len(service.calls) == len(images)
 

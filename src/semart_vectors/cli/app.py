@@ -15,7 +15,8 @@ from semart_vectors.cli.check import check
 from semart_vectors.cli.clean import clean
 from semart_vectors.cli.demo import demo
 from semart_vectors.cli.embed import embed
-from semart_vectors.cli.exit_codes import DISK, INTERRUPTED, exit_code
+from semart_vectors.cli.event_loop import terminate
+from semart_vectors.cli.exit_codes import DISK, exit_code, interruption_code
 from semart_vectors.cli.export import export
 from semart_vectors.cli.extras import extra
 from semart_vectors.cli.load import load
@@ -61,7 +62,7 @@ def main() -> NoReturn:
     log.setFormatter(PrintableFormatter("%(message)s"))
     logging.basicConfig(handlers=[log], level=logging.WARNING)
     logging.getLogger("semart_vectors").setLevel(logging.INFO)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM cleans up as Ctrl-C does
+    signal.signal(signal.SIGTERM, terminate)
     warnings.filterwarnings("ignore", module="PIL")  # about metadata of images, which nothing here uses
     try:
         cli.main(standalone_mode=False)
@@ -70,8 +71,8 @@ def main() -> NoReturn:
         sys.exit(error.exit_code)
     except errors.SemartVectorsError as error:
         stop(f"Error: {error}", exit_code(error))
-    except (KeyboardInterrupt, click.Abort):
-        stop("Interrupted", INTERRUPTED)
+    except (KeyboardInterrupt, click.Abort) as interruption:
+        stop("Interrupted", interruption_code(interruption))
     except OSError as error:
         subject = f"{error.filename}" if error.filename else "cannot print the result"
         stop(f"Error: {subject}: {error.strerror}", DISK)

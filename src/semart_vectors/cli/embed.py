@@ -10,7 +10,7 @@ import click
 
 from semart_vectors.cli.environment import environment
 from semart_vectors.cli.event_loop import run_in_loop
-from semart_vectors.cli.exit_codes import INTERRUPTED, SOME_FAILED
+from semart_vectors.cli.exit_codes import SOME_FAILED, interruption_code
 from semart_vectors.cli.options import AS_JSON, DIRECTORY, FILE, rate
 from semart_vectors.cli.output import NAMED, print_result, say, stop
 
@@ -140,12 +140,12 @@ def embed(  # noqa: PLR0917 - click passes them all by name
 
     try:
         report = run_in_loop(run())
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         report = job.report
         done = report.embedded + report.already_done
         stop(
             f"Interrupted: {done:,} of {report.total:,} images are done; run the same command to continue",
-            INTERRUPTED,
+            interruption_code(interruption),
         )
     print_result(report, _summary(report), as_json=as_json)
     if not report.total:

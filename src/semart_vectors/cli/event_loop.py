@@ -16,17 +16,33 @@ if TYPE_CHECKING:
 ResultT = TypeVar("ResultT")
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came instead of Ctrl-C."""
+
+
+def terminate(*_: object) -> None:
+    """Handle SIGTERM as Ctrl-C is handled: so that nothing half written stays behind."""
+    raise Terminated
+
+
 def run_in_loop(main: Coroutine[Any, Any, ResultT]) -> ResultT:
     """Run a coroutine to its end in an event loop of its own.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C or SIGTERM cancelled it.
+        KeyboardInterrupt: Ctrl-C cancelled it; `Terminated`, if it was SIGTERM.
     """
+    interruption: KeyboardInterrupt = KeyboardInterrupt()
 
     async def cancelled_by_sigterm() -> ResultT:
         task = asyncio.current_task()
-        if task is not None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+        def cancel() -> None:
+            nonlocal interruption
+            interruption = Terminated()
+            if task is not None:
+                task.cancel()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, cancel)
         return await main
 
     try:
@@ -34,4 +50,4 @@ def run_in_loop(main: Coroutine[Any, Any, ResultT]) -> ResultT:
         with logging_redirect_tqdm() if sys.stderr and sys.stderr.isatty() else nullcontext():
             return asyncio.run(cancelled_by_sigterm())
     except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+        raise interruption from None

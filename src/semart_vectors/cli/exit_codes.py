@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from semart_vectors import errors
+from semart_vectors.cli.event_loop import Terminated
 
-USAGE, SOME_FAILED, DAMAGED, DISK, DATABASE, INTERRUPTED = 2, 3, 6, 8, 9, 130
+USAGE, SOME_FAILED, DAMAGED, DISK, DATABASE, INTERRUPTED, TERMINATED = 2, 3, 6, 8, 9, 130, 143
 
 
 EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
@@ -29,3 +30,8 @@ EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
 def exit_code(error: errors.SemartVectorsError) -> int:
     """Return the exit code for an error; 1 for one without an entry."""
     return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
+
+
+def interruption_code(interruption: BaseException) -> int:
+    """Return the exit code after Ctrl-C, or after SIGTERM."""
+    return TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED
