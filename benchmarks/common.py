@@ -67,14 +67,14 @@ def machine() -> dict[str, Any]:
     }
 
 
-def options_of(documentation: str | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
-    """Read the options that all benchmarks have."""
+def options_parser(documentation: str | None) -> argparse.ArgumentParser:
+    """Make a parser with the options that all benchmarks have."""
     parser = argparse.ArgumentParser(
         description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="shorter and rougher")
-    parser.add_argument("--json", type=Path, help="where to write the results to")
-    return parser, parser.parse_args()
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the results to")
+    return parser
 
 
 def tell(results: object, path: Path | None) -> None:

@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 import pyarrow.parquet as pq
 
-from common import ROOT, answer_with, options_of, real_like_vectors, tell, write_pictures
+from common import ROOT, answer_with, options_parser, real_like_vectors, tell, write_pictures
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
 
 REAL_VECTORS = ROOT.parent / "shared" / "data" / "azure_vectors" / "vectors.json"
@@ -71,7 +71,7 @@ def measure(name: str, vectors: Vectors) -> dict[str, Any]:
 
 def main() -> None:
     """Measure both kinds."""
-    _, options = options_of(__doc__)
+    options = options_parser(__doc__).parse_args()
     results = [measure("like real ones", real_like_vectors(500 if options.quick else 4096))]
     if REAL_VECTORS.exists():
         real = np.array(list(json.loads(REAL_VECTORS.read_text()).values()), dtype=np.float32)

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from statistics import median
 
-from common import options_of, tell
+from common import options_parser, tell
 
 STATEMENTS = (
     "import semart_vectors",
@@ -30,7 +30,7 @@ def seconds_of(statement: str) -> float:
 
 def main() -> None:
     """Measure all in turn."""
-    _, options = options_of(__doc__)
+    options = options_parser(__doc__).parse_args()
     for statement in STATEMENTS:  # so that all is compiled and in the page cache
         seconds_of(statement)
     rounds = [

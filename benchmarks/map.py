@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from sklearn.manifold import trustworthiness
 
-from common import MODEL, options_of, tell, write_pictures
+from common import MODEL, options_parser, tell, write_pictures
 from semart_vectors import Gallery
 from semart_vectors.map import draw_map, layout
 
@@ -76,7 +76,7 @@ def draw(vectors: Vectors) -> dict[str, float]:
 
 def main() -> None:
     """Measure all, and tell it."""
-    _, options = options_of(__doc__)
+    options = options_parser(__doc__).parse_args()
     count = 2_000 if options.quick else SEMART
     results: dict[str, Any] = {}
     for name, vectors in (("groups", in_groups(count)), ("cloud", in_a_cloud(count))):

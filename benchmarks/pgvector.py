@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from common import MODEL, ROOT, options_of, tell
+from common import MODEL, ROOT, options_parser, tell
 from disk import REAL_VECTORS, Vectors
 from report import table
 from semart_vectors.postgres import PostgresGallery, load_vectors
@@ -145,7 +145,7 @@ def told(results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure, and write the page's table unless it is a rough one."""
-    _, options = options_of(__doc__)
+    options = options_parser(__doc__).parse_args()
     rows = 1000 if options.quick else ROWS
     results = list(measure("made up, in clusters", *clustered(rows)))
     if REAL_VECTORS.exists():

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import NullLocator
 
-from report import LIMITS, LOADS, PEERS, Cases, Results, pacing_cases
+from report import LIMITS, LOADS, PEERS, Cases, Results, known_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ def draw_peers(results: Results, figure: str, unit: str, path: Path) -> None:
 
 def draw_pacing(results: Results, path: Path) -> None:
     """Draw the share of a stated limit that was used."""
-    cases = [case for case in pacing_cases(results) if case.get("mode") == "known" and case.get("share")]
+    cases = known_limits(results)
     if not cases:
         return
     rates = sorted({case["rate"] for case in cases})
@@ -108,7 +108,7 @@ def draw_pacing(results: Results, path: Path) -> None:
 
 def draw_changing(results: Results, path: Path) -> None:
     """Draw a limit that changes, and what was accepted and refused."""
-    case = next((case for case in pacing_cases(results) if case.get("series")), None)
+    case = next((case for case in results.get("pacing", []) if case.get("series")), None)
     if case is None:
         return
     series: list[dict[str, Any]] = case["series"]

@@ -38,6 +38,11 @@ PEERS = {
 }
 OURS = ("embed_images", "stream_images")
 LIMITS = {"fixed": "fixed window", "sliding": "sliding window", "bucket": "bucket"}
+LIMITERS = {
+    "steady": "`SteadyLimiter(limit)`",
+    "fractional": "`AsyncLimiter(b, b / r)`",
+    "plain": "`AsyncLimiter(limit, 1)`",
+}
 
 
 class Row(NamedTuple):
@@ -98,16 +103,27 @@ def throughput_rows(results: Results) -> list[Row]:
     ]
 
 
+def whole_way_row(results: Results) -> Row:
+    """Tell of our client while somebody listens to it."""
+    cases = [{**case, "peer": case["way"]} for case in results.get("transports", [])]
+    return ratio_row(
+        "images a second with a hook on the embedder's client, to httpx on `httpx-aiohttp`",
+        *(1.0, "images_per_s_to_httpx on httpx-aiohttp", cases, ("stream_images, watched",)),
+    )
+
+
 def known_limits(results: Results) -> Cases:
-    """Return the pacing's cases with a known limit of some calls a second."""
-    return [case for case in pacing_cases(results) if case.get("mode") == "known" and case["rate"] >= 1]
+    """Return the pacing's cases with our limiter in a calm loop and a stated limit, but for slow limits."""
+    return [
+        case
+        for case in results.get("pacing", [])
+        if case["mode"] == "known" and is_usual(case) and case["rate"] >= 1
+    ]
 
 
-def pacing_cases(results: Results) -> Cases:
-    """Return the pacing's cases, however they are wrapped."""
-    found = results.get("pacing", [])
-    cases: Cases = found if isinstance(found, list) else [*found.get("cases", []), *found.get("changing", [])]
-    return cases
+def is_usual(case: dict[str, Any]) -> bool:
+    """Say whether a case of the pacing has our limiter and a calm loop."""
+    return case["limiter"] == "steady" and not case["late_ms"]
 
 
 def pacing_rows(results: Results) -> list[Row]:
@@ -225,6 +241,7 @@ def what_counts(results: Results) -> str:
     """Return each goal with its figure."""
     rows = [
         *throughput_rows(results),
+        whole_way_row(results),
         *pacing_rows(results),
         *scale_rows(results),
         *search_rows(results),
@@ -281,7 +298,12 @@ def transports_table(results: Results) -> str:
     ways: Cases = results.get("transports", [])
     if not ways:
         return UNKNOWN
-    names = {"aiohttp": "hand-written `aiohttp` loop", "stream_images": "**`stream_images`**"}
+    names = {
+        "aiohttp": "hand-written `aiohttp` loop",
+        "stream_images": "**`stream_images`**, the short way",
+        "stream_images, watched": "**`stream_images`**, the whole way",
+        "httpx on our transport": "**httpx on our transport**",
+    }
     return table(
         ("http, 32 in flight, images in memory", "images a second", "CPU an image, µs"),
         ((names.get(case["way"]) or f"{case['way']}", speed(case), cpu(case)) for case in ways),
@@ -292,15 +314,14 @@ def pacing_table(results: Results) -> str:
     """Return the share of each limit that was used, and what was refused."""
     cases = {
         (case["mode"], case["rate"], case["kind"]): case
-        for case in pacing_cases(results)
-        if case.get("share") is not None
+        for case in results.get("pacing", [])
+        if case["share"] is not None and is_usual(case)
     }
     if not cases:
         return UNKNOWN
 
     def cell(mode: str, rate: float, kind: str) -> str:
-        case = cases.get((mode, rate, kind))
-        return f"{100 * case['share']:.1f} %, {case['refused']} of {case['calls']:,}" if case else "–"
+        return used_and_refused(cases.get((mode, rate, kind)))
 
     shown = table(
         ("limit, a second", *LIMITS.values()),
@@ -313,9 +334,53 @@ def pacing_table(results: Results) -> str:
         ),
     )
     shown += "\n\n![Share of each stated limit that is used](performance/pacing.svg)"
-    if any(case.get("series") for case in pacing_cases(results)):
+    if any(case.get("series") for case in results.get("pacing", [])):
         shown += "\n\n![A limit that changes while calls are made](performance/changing.svg)"
     return shown
+
+
+def used_and_refused(case: dict[str, Any] | None) -> str:
+    """Return a cell of the pacing."""
+    return f"{100 * case['share']:.1f} %, {case['refused']} of {case['calls']:,}" if case else "–"
+
+
+def limiters_table(results: Results) -> str:
+    """Return how other limiters fare beside ours, where the service counts in sliding windows."""
+    cases = {
+        (case["rate"], case["late_ms"], case["limiter"]): case
+        for case in results.get("pacing", [])
+        if case["mode"] == "known" and case["kind"] == "sliding"
+    }
+    if all(limiter == "steady" for _, _, limiter in cases):
+        return UNKNOWN
+    return table(
+        ("limit, a second", *LIMITERS.values()),
+        (
+            (
+                f"{rate:g}" + (f", turns up to {late_ms:g} ms late" if late_ms else ""),
+                *(used_and_refused(cases.get((rate, late_ms, limiter))) for limiter in LIMITERS),
+            )
+            for late_ms, rate in sorted({(late_ms, rate) for rate, late_ms, _ in cases})
+        ),
+    )
+
+
+def parts_table(results: Results) -> str:
+    """Return what the pieces of a call cost beside what could stand in their place."""
+    pairs: Cases = results.get("parts", [])
+    if not pairs:
+        return UNKNOWN
+    return table(
+        ("here", "instead of", "µs here", "µs there", "ratio"),
+        (
+            (
+                *(pair["ours"], pair["other"]),
+                *(f"{pair['ours_us']:.2f}", f"{pair['other_us']:.2f}", f"{pair['ratio']:.1f} ×"),
+            )
+            for pair in pairs
+        ),
+        text_columns=2,
+    )
 
 
 def scale_table(results: Results) -> str:
@@ -522,7 +587,9 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "speed-from-disk": peers_table("paths", speed),
     "cpu-from-disk": peers_table("paths", cpu),
     "pacing": pacing_table,
+    "limiters": limiters_table,
     "transports": transports_table,
+    "parts": parts_table,
     "stall": stall_table,
     "scale": scale_table,
     "search": search_table,

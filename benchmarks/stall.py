@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from common import options_of, tell, write_pictures
+from common import options_parser, tell, write_pictures
 from nginx import nginx
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
 
@@ -133,7 +133,7 @@ def count_parts(checkpoint: Path) -> int:
 
 def main() -> None:
     """Measure the three phases."""
-    _, options = options_of(__doc__)
+    options = options_parser(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as temporary, nginx() as service:
         folder = Path(temporary, "images")
         write_pictures(folder, 2_000 if options.quick else 15_000)

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from common import options_of, tell, write_pictures
+from common import options_parser, tell, write_pictures
 from nginx import Nginx, nginx
 
 IN_MEMORY = ("tutorial", "httpx", "httpx2", "aiohttp", "embed_images", "stream_images")
@@ -32,14 +32,19 @@ BASES = ("tutorial", "aiohttp", "stream_images")
 class Peer:
     """A process that measures one client."""
 
-    def __init__(self, name: str, service: Nginx, *, script: Path = PEERS) -> None:
-        trusting = {"SSL_CERT_FILE": str(service.ca_file), "REQUESTS_CA_BUNDLE": str(service.ca_file)}
+    def __init__(
+        self, name: str, service: Nginx, *, script: Path = PEERS, source: Path | None = None
+    ) -> None:
+        """Start it; the library comes from `source` if that is given."""
+        environment = {"SSL_CERT_FILE": str(service.ca_file), "REQUESTS_CA_BUNDLE": str(service.ca_file)}
+        if source:
+            environment["PYTHONPATH"] = str(source)
         self._process = subprocess.Popen(
             [sys.executable, script, name, service.ca_file],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, **trusting},
+            env={**os.environ, **environment},
         )
 
     def measure(self, **case: Any) -> dict[str, float]:
@@ -59,12 +64,14 @@ class Peer:
         self._process.communicate()
 
 
-def summary(runs: list[dict[str, dict[str, float]]], peer: str) -> dict[str, Any]:
+def summary(
+    runs: list[dict[str, dict[str, float]]], peer: str, bases: tuple[str, ...] = BASES
+) -> dict[str, Any]:
     """Return a peer's medians, and the medians of its ratios to others in the same round."""
     found: dict[str, Any] = {
         figure: median(run[peer][figure] for run in runs) for figure in ("images_per_s", "cpu_us")
     }
-    for base in BASES:
+    for base in bases:
         if base in runs[0]:
             for figure in ("images_per_s", "cpu_us"):
                 found[f"{figure}_to_{base}"] = median(run[peer][figure] / run[base][figure] for run in runs)
@@ -73,7 +80,7 @@ def summary(runs: list[dict[str, dict[str, float]]], peer: str) -> dict[str, Any
 
 def main() -> None:
     """Measure every case, and print its line."""
-    _, options = options_of(__doc__)
+    options = options_parser(__doc__).parse_args()
     rounds, seconds = (1, 0.5) if options.quick else (3, 1.3)
     results: list[dict[str, Any]] = []
     with ExitStack() as ending:

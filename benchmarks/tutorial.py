@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from common import ROOT, answer_with, options_of, real_like_vectors, tell, write_pictures
+from common import ROOT, answer_with, options_parser, real_like_vectors, tell, write_pictures
 from disk import embed as fill_checkpoint
 from semart_vectors.emulator import Emulator
 from semart_vectors.emulator.latency import Lognormal
@@ -279,7 +279,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--script"]:
         script(os.environ["VISION_ENDPOINT"], Path(sys.argv[2]))
         return
-    _, options = options_of(__doc__)
+    options = options_parser(__doc__).parse_args()
     results = asyncio.run(services(quick=options.quick))
     tell({**results, "files": files(200 if options.quick else 2000)}, options.json)
 
