@@ -1,9 +1,9 @@
-"""What the pieces of a call cost beside what could stand in their place: ratios of CPU time, in one run.
+"""What the pieces of a call cost beside their alternatives: ratios of CPU time, in one run.
 
     python benchmarks/parts.py [--quick] [--json FILE]
 
-Each pair does the same in one process, in turns. The time that an empty loop takes is taken off both, and
-medians over the rounds are given. The CPU is that of all threads.
+Both of a pair do the same in one process, in turns. The time of an empty loop is subtracted from both, and
+the figures are medians over the rounds. The CPU is that of all threads.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import anyio
 import httpx
 from aiolimiter import AsyncLimiter
 
-from common import options_parser, tell, write_pictures
+from common import options_parser, write_pictures, write_results
 from peers import HEADERS, QUERY
 from semart_vectors.calls.connection import _OwnClient
 from semart_vectors.calls.limiter import SteadyLimiter
@@ -54,7 +54,7 @@ class Pair(NamedTuple):
 
 
 async def answered() -> None:
-    """Stand for a call that is awaited."""
+    """Return at once: the call that is awaited."""
 
 
 async def nothing(times: int) -> None:
@@ -132,7 +132,7 @@ def small_bucket(rate: float, period_s: float) -> AsyncLimiter:
 
 
 async def by_looking(times: int) -> None:
-    """Look whether anybody listens to the client, and find nobody."""
+    """Check whether anybody listens to the client: nobody does."""
     own = _OwnClient()
     for _ in range(times):
         assert not own.is_watched()
@@ -140,7 +140,7 @@ async def by_looking(times: int) -> None:
 
 
 async def by_objects(times: int) -> None:
-    """Make the request and the response that are left out where nobody listens."""
+    """Make the request and the response that the short way leaves out."""
     client = _OwnClient().client
     for _ in range(times):
         request = client.build_request("POST", URL, headers=HEADERS, content=b"")
@@ -168,7 +168,7 @@ def in_workers(
 
 
 def by_reader(paths: list[str]) -> Callable[[int], Awaitable[None]]:
-    """Read files as an embedder does: whoever asks at the same time is served by one visit to a thread."""
+    """Read files as an embedder does: a thread reads for all who asked at that moment."""
 
     async def run(_: int) -> None:
         reader = Reader[str, LoadedImage](load_file, threads=READERS)
@@ -189,7 +189,7 @@ def by_visits(paths: list[str]) -> Callable[[int], Awaitable[None]]:
 
 
 async def cpu_us(run: Callable[[int], Awaitable[None]], times: int) -> float:
-    """Return the CPU time for each of so many times."""
+    """Return the CPU time of a run, divided by `times`."""
     begun_s = time.process_time()
     await run(times)
     return 1e6 * (time.process_time() - begun_s) / times
@@ -240,12 +240,12 @@ def pairs(paths: list[str], times: int) -> list[Pair]:
             times=math.ceil(times / 20),
         ),
         Pair(
-            *("to see that nobody listens to the client", "httpx's `Request` and `Response`"),
+            *("a look whether anybody listens", "httpx's `Request` and `Response`"),
             *(by_looking, by_objects),
             times=times // 5,
         ),
         Pair(
-            *("a file, by a thread that reads for many", "a visit to a thread for each file"),
+            *("`Reader.read`, 32 ask at once", "a thread's visit for each file"),
             *(by_reader(paths), by_visits(paths)),
             times=len(paths),
         ),
@@ -266,7 +266,7 @@ def main() -> None:
         write_pictures(folder, 500 if options.quick else 2_000)
         paths = sorted(str(path) for path in folder.iterdir())
         results = asyncio.run(measure_all(paths, quick=options.quick))
-    tell(results, options.json)
+    write_results(results, options.json)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Ways to send the same call: clients and transports that could stand under an embedder, beside ours.
+"""Ways to send the same call: ours, and other clients and transports that an embedder could use.
 
     python benchmarks/transports.py [--quick] [--old CHECKOUT] [--json FILE]
 
-http, 32 in flight, images in memory; each is a process of its own, and they take turns as in `throughput.py`.
-Our own client goes the short way to its transport, and the whole way once it has an event hook; it has to be
-no slower then than httpx on httpx-aiohttp. `--old` adds `stream_images` of another checkout of this library
-(`git worktree add DIR COMMIT`), to compare two builds in one run.
+http, 32 in flight, images in memory; each has its own process, and they take turns as in `throughput.py`.
+Calls of an embedder take the short way to their transport, and go through the whole client once it has an
+event hook; then they have to be no slower than httpx on httpx-aiohttp. `--old` adds `stream_images` of
+another checkout of this library (`git worktree add DIR COMMIT`), to compare two builds in one run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 import peers
-from common import options_parser, tell, write_pictures
+from common import options_parser, write_pictures, write_results
 from nginx import nginx
 from peers import HEADERS, QUERY, Case, Feed, in_workers
 from throughput import BASES, Peer, summary
@@ -169,7 +169,7 @@ def main() -> None:
                 f"{found[f'images_per_s_to_{RIVAL}']:7.2f} x {RIVAL}",
                 file=sys.stderr,
             )
-    tell(results, options.json)
+    write_results(results, options.json)
 
 
 if __name__ == "__main__":
