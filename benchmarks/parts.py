@@ -235,7 +235,7 @@ def pairs(paths: list[str], times: int) -> list[Pair]:
             times=times,
         ),
         Pair(
-            *(f"the same, {WAITING} wait", "the same"),
+            *(f"`SteadyLimiter.acquire`, {WAITING} wait", "`AsyncLimiter.acquire`"),
             *(in_line(SteadyLimiter), in_line(small_bucket)),
             times=math.ceil(times / 20),
         ),

@@ -343,7 +343,7 @@ def pacing_table(results: Results) -> str:
 
 def used_and_refused(case: dict[str, Any] | None) -> str:
     """Return a cell of the pacing."""
-    return f"{100 * case['share']:.1f} %, {case['refused']} of {case['calls']:,}" if case else "–"
+    return f"{100 * case['share']:.1f} %, {case['refused']:,} of {case['calls']:,}" if case else "–"
 
 
 def limiters_table(results: Results) -> str:
