@@ -12,7 +12,7 @@ demo: .venv/.ready-demo  ## Run the main job on the local emulator; no account n
 	$(BIN)/semart-vectors demo demo-output
 
 test: lint  ## Check style and types, then run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 faults: .venv/.ready-dev  ## Cause every fault of docs/reliability.md in full, and write its table
 	$(BIN)/python -m pytest tests/faults --all-faults $(PYTEST_ARGS)

@@ -83,7 +83,7 @@ def main() -> None:
         for angle in ANGLES:
             layout.ANGLE = angle
             begun = time.perf_counter()
-            places = layout.place(vectors)
+            places = layout.positions_of(vectors)
             place_s = time.perf_counter() - begun
             results[f"{name}, angle {angle}"] = {"place_s": place_s, **kept_of(vectors, places)}
     results["page"] = draw(in_groups(count))

@@ -39,8 +39,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aiolimiter import AsyncLimiter
 from PIL import Image
 
-from semart_vectors import AsyncVisionEmbedder
-from semart_vectors.calls.limiter import PausableLimiter, SteadyLimiter, limiter_for
+from semart_vectors import AsyncVisionEmbedder, SteadyLimiter
+from semart_vectors.calls.limiter import PausableLimiter, limiter_for
 from semart_vectors.emulator.rate_limit import LIMITS
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from aiolimiter import AsyncLimiter
 
 from common import options_parser, write_pictures, write_results
 from peers import HEADERS, QUERY
+from semart_vectors import SteadyLimiter
 from semart_vectors.calls.connection import _OwnClient
-from semart_vectors.calls.limiter import SteadyLimiter
-from semart_vectors.images.load import LoadedImage, load_file
+from semart_vectors.images.read_image import LoadedImage, load_file
 from semart_vectors.streams.reading import Reader
 from semart_vectors.streams.stop_token import StopToken
 from semart_vectors.streams.threads import in_thread

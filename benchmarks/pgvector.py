@@ -26,7 +26,7 @@ from report import table
 from semart_vectors.postgres import PostgresGallery, load_vectors
 from semart_vectors.records import Embedding
 
-sys.path.append(str(ROOT / "tests"))
+sys.path.append(str(ROOT / "tests" / "support"))
 from postgres_server import postgres_server
 
 if TYPE_CHECKING:

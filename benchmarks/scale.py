@@ -27,15 +27,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from semart_vectors import Embedding, EmbeddingJob, merge_vectors
-from semart_vectors.calls.limiter import SteadyLimiter
-from semart_vectors.checkpoint.store import read_status
-from semart_vectors.streams.window import OutcomeStream
+from semart_vectors import (
+    Embedding,
+    EmbeddingJob,
+    OutcomeStream,
+    SteadyLimiter,
+    merge_vectors,
+    read_status,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
 
-    from semart_vectors.images.load import LoadedImage
+    from semart_vectors.images.read_image import LoadedImage
     from semart_vectors.records import Outcome
     from semart_vectors.streams.stop_token import StopToken
 

@@ -54,7 +54,7 @@ async def watched(case: Case, feed: Feed) -> dict[str, float]:
 
 def our_transport() -> httpx.AsyncBaseTransport:
     """Make the transport under our own client."""
-    from semart_vectors.calls.transport import AiohttpTransport  # noqa: PLC0415 - as below
+    from semart_vectors import AiohttpTransport  # noqa: PLC0415 - as below
 
     return AiohttpTransport()
 

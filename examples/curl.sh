@@ -1,5 +1,5 @@
 #!/bin/sh
-# One image and one text through curl, to the service or to the emulator:
+# Embed one image and one text with curl, by the service or by the emulator:
 #
 #     sh examples/curl.sh ENDPOINT KEY IMAGE
 set -eu

@@ -1,8 +1,8 @@
-"""Embed all images below a folder, and keep the vectors with their names in one NumPy file.
+"""Embed all images in a folder, and save the vectors with their names as one NumPy file.
 
     VISION_ENDPOINT=… VISION_KEY=… python examples/embed_folder.py FOLDER OUTPUT.npz
 
-For a handful or some thousand images: the vectors are held in memory. `resume.py` shows the way for more.
+It keeps all vectors in memory, which is fine for some thousand images; for more, see `resume.py`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ async def embed(images: list[Path]) -> EmbeddingBatch:
 
 
 def main(folder: Path, output: Path) -> None:
-    """Embed the folder's images, say which of them failed, and write the others."""
+    """Embed the images of a folder, print which failed, and write the vectors of the others."""
     batch = asyncio.run(embed(sorted(folder.rglob("*.jpg"))))
     for failure in batch.failures:
         print(f"{failure.source}: {failure.error}", file=sys.stderr)

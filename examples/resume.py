@@ -1,8 +1,8 @@
-"""Embed a collection of any size, stop at any moment, and go on with the same command.
+"""Embed a collection of any size, stop at any moment, and continue with the same command.
 
     VISION_ENDPOINT=… VISION_KEY=… python examples/resume.py FOLDER CHECKPOINT [SECONDS]
 
-Ctrl-C, or the time limit given as SECONDS, stops it cleanly: what is under way is answered and recorded.
+Ctrl-C, or the time limit SECONDS, stops it cleanly: calls under way are finished and recorded.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
 
 
 async def main(folder: str, checkpoint: str, seconds: float | None) -> None:
-    """Do what is not done yet, for so many seconds at most."""
+    """Embed what is not done yet, for at most so many seconds."""
     async with AsyncVisionEmbedder.from_env(requests_per_second=20) as embedder:
         job = EmbeddingJob(embedder, folder, checkpoint=checkpoint)
         try:
             async with asyncio.timeout(seconds):
                 await job.run()
         except TimeoutError:
-            print("out of time: run me again to go on")
+            print("out of time; run the same command to continue")
     found = job.report
     print(
         f"{found.embedded} embedded now, {found.already_done} before, of {found.total}; {found.calls} calls"

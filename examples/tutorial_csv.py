@@ -1,9 +1,9 @@
-"""Take over the vectors of a `dataset_embeddings.csv` that the SemArt tutorial's script has written.
+"""Import the vectors of a `dataset_embeddings.csv` that the script of the SemArt tutorial wrote.
 
     VISION_ENDPOINT=… VISION_KEY=… python examples/tutorial_csv.py CSV IMAGES_FOLDER OUTPUT.parquet
 
-The file does not say which model its vectors are of, and those of two models do not compare. So both models
-are asked for three of its paintings, six calls in all; the output is written if one gives the same vectors.
+The file does not say which model made its vectors, and vectors of two models cannot be compared. So both
+models embed three of its paintings, six calls in all; the output is written if one gives the same vectors.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 MODELS = ("2022-04-11", "2023-04-15")
 SAME = 0.9999
-"""The same image embedded again gives a cosine above this; near-duplicates stay below."""
+"""The cosine above which two vectors are of the same image; near-duplicates stay below."""
 
 
 async def model_of(vectors: NDArray[np.float32], images: list[Path]) -> str:
-    """Find the model that gives these vectors for these images."""
+    """Return the model that gives these vectors for these images."""
     for model in MODELS:
         async with AsyncVisionEmbedder.from_env(requests_per_second=5, model_version=model) as embedder:
             batch = await embedder.embed_images(images)
@@ -37,11 +37,11 @@ async def model_of(vectors: NDArray[np.float32], images: list[Path]) -> str:
         lengths = np.linalg.norm(batch.vectors, axis=1) * np.linalg.norm(vectors, axis=1)
         if (np.sum(batch.vectors * vectors, axis=1) / lengths > SAME).all():
             return model
-    sys.exit("no model gives these vectors today: embed the paintings again")
+    sys.exit("neither model gives these vectors: embed the paintings again")
 
 
 def main(csv: Path, images: Path, output: Path) -> None:
-    """Write the columns of `merge_vectors`, which `search`, `map`, `load` and `export` take."""
+    """Write a file as `merge_vectors` does, for `search`, `map`, `load` and `export`."""
     table = pd.read_csv(csv, sep="\t", dtype=str, keep_default_na=False)
     vectors = np.array([orjson.loads(numbers) for numbers in table.pop("vector")], np.float32)
     model = asyncio.run(model_of(vectors[:3], [images / name for name in table["image_file"][:3]]))

@@ -1,8 +1,8 @@
-"""The tutorial's own request, in plain `requests`: one image, one vector, nothing of this package.
+"""The request of the tutorial, with plain `requests` and without this package: one image, one vector.
 
     python examples/tutorial_request.py ENDPOINT KEY IMAGE
 
-The emulator takes it as the service does. Only the API version is today's: the tutorial's was retired.
+It works with the service and with the emulator. Only the API version is newer: the tutorial's was retired.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import requests
 
 
 def vectorize_image(endpoint: str, key: str, image: Path) -> list[float]:
-    """Ask for the vector of an image."""
+    """Return the vector of an image."""
     answer = requests.post(
         f"{endpoint}/computervision/retrieval:vectorizeImage",
         params={"api-version": "2024-02-01", "model-version": "2023-04-15"},

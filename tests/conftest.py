@@ -17,7 +17,13 @@ from semart_vectors import AsyncVisionEmbedder
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
-pytest_plugins = ["pytester", "scorecard", "semart_vectors.emulator.pytest_plugin"]
+pytest_plugins = [
+    "pytester",
+    "command_in_process",
+    "made_sample",
+    "scorecard",
+    "semart_vectors.emulator.pytest_plugin",
+]
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

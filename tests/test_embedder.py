@@ -18,8 +18,8 @@ from semart_vectors import (
     Embedding,
     EmbeddingBatch,
     EmbeddingFailure,
-    embedder as embedder_module,
 )
+from semart_vectors.calls import file_descriptors
 from semart_vectors.calls.limiter import AdaptiveLimiter, SteadyLimiter
 from semart_vectors.errors import (
     BatchError,
@@ -224,7 +224,7 @@ async def test_no_more_calls_begin_than_there_are_descriptors(
     monkeypatch: pytest.MonkeyPatch, free: int | None, in_flight: int
 ) -> None:
     """Some are left for all else."""
-    monkeypatch.setattr(embedder_module, "free_descriptors", lambda: free)
+    monkeypatch.setattr(file_descriptors, "free_descriptors", lambda: free)
     async with AsyncVisionEmbedder("https://a.example", "k", max_in_flight=64) as embedder:
         assert embedder.max_in_flight == in_flight
 

@@ -1,77 +1,27 @@
-"""`EmbeddingJob`: every image once, resumable at any moment, and the truth about each."""
+"""`EmbeddingJob` and `plan_job`: every image once, resumable at any moment, and the truth about each."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
-import shutil
-import sys
-import time
 from collections import Counter
-from contextlib import AsyncExitStack
-from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import httpx
-import numpy as np
-import pandas as pd
 import pytest
 
-from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
+from fake_service import Call, FakeService, Reply, error_reply, good_reply
 from helpers import QUICK, jpeg, make_images
+from jobs import check_vectors, failures, run, status
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, JobReport
-from semart_vectors.calls import health as _health
-from semart_vectors.checkpoint.journal import Journal, Record
-from semart_vectors.checkpoint.store import (
-    Checkpoint,
-    CheckpointStatus,
-    Done,
-    Failed,
-    read_failures,
-    read_status,
-)
 from semart_vectors.errors import (
-    AuthenticationError,
     CheckpointInUseError,
     ConfigurationError,
-    DiskError,
-    OutOfResourcesError,
-    ServiceUnavailableError,
 )
-from semart_vectors.images import load as images_module
-from semart_vectors.job import plan_job
+from semart_vectors.job import JobPlan, plan_job
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
-
-
-async def run(embedder: AsyncVisionEmbedder, folder: Path, *, retry_failed: bool = False) -> JobReport:
-    """Run a job over the images in `folder`, and check that its report adds up."""
-    job = EmbeddingJob(embedder, folder / "images", checkpoint=folder / "ck", retry_failed=retry_failed)
-    report = await job.run()
-    assert report.embedded + report.already_done + report.failed == report.total
-    return report
-
-
-async def status(folder: Path) -> CheckpointStatus:
-    """Tell how far the checkpoint is."""
-    return await asyncio.to_thread(read_status, folder / "ck")
-
-
-async def failures(folder: Path) -> list[Failed]:
-    """List what the checkpoint says has failed."""
-    return await asyncio.to_thread(read_failures, folder / "ck")
-
-
-def check_vectors(folder: Path, images: dict[str, bytes]) -> None:
-    """Check that exactly these images are done, each with its own vector, each once."""
-    table = pd.read_parquet(folder / "ck" / "vectors")
-    assert sorted(table["image_file"]) == sorted(images)
-    for name, vector in zip(table["image_file"], table["vector"], strict=True):
-        np.testing.assert_array_equal(vector, vector_for(images[name]))
 
 
 async def test_every_image_is_embedded_once_and_a_second_run_makes_no_call(
@@ -117,37 +67,6 @@ async def test_a_changed_image_is_embedded_again(
     assert (report.embedded, report.already_done) == (1, 2)
     check_vectors(tmp_path, images)
     assert len(service.calls) == 4
-
-
-async def test_a_touched_or_copied_image_costs_nothing(
-    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
-) -> None:
-    """A new time or a new disk is no new content."""
-    images = make_images(tmp_path / "images", 3)
-    await run(embedder, tmp_path)
-    shutil.move(tmp_path / "images", tmp_path / "old")
-    shutil.copytree(tmp_path / "old", tmp_path / "images", copy_function=shutil.copyfile)
-    report = await run(embedder, tmp_path)
-    assert (report.already_done, report.calls) == (3, 0)
-    check_vectors(tmp_path, images)
-    assert len(service.calls) == 3
-
-
-async def test_the_same_content_under_many_names_is_paid_for_once(
-    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
-) -> None:
-    """In one run, in a later one, and after a rename."""
-    images = make_images(tmp_path / "images", 2)
-    content = jpeg(0)
-    twins = {f"twin-{number}.jpg": content for number in range(20)}
-    for name in twins:
-        (tmp_path / "images" / name).write_bytes(content)
-    await run(embedder, tmp_path)
-    assert len(service.calls) == 2
-    (tmp_path / "images" / "twin-0.jpg").rename(tmp_path / "images" / "renamed.jpg")
-    report = await run(embedder, tmp_path)
-    assert (report.embedded, report.calls) == (1, 0)
-    check_vectors(tmp_path, images | twins | {"renamed.jpg": content})
 
 
 async def test_a_failed_image_is_named_with_its_reason_and_left_until_asked(
@@ -219,67 +138,6 @@ async def test_names_may_be_given_as_the_system_lists_them(
     assert (await run(embedder, tmp_path)).already_done == 1
 
 
-async def test_a_refused_key_stops_the_run_and_keeps_what_was_paid_for(
-    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
-) -> None:
-    """Nothing is called failed, nothing paid for is lost, and the next run finishes."""
-    images = make_images(tmp_path / "images", 60)
-
-    def answer(call: Call) -> Reply:
-        return good_reply(call) if len(service.calls) < 20 else error_reply(401)
-
-    service.answer = answer
-    with pytest.raises(AuthenticationError):
-        await run(embedder, tmp_path)
-    found = await status(tmp_path)
-    assert (found.done, found.failed) == (len(service.paid), 0)
-    assert len(service.calls) <= 21 + embedder.max_in_flight
-    service.answer = good_reply
-    await run(embedder, tmp_path)
-    check_vectors(tmp_path, images)
-    assert len(service.paid) == 60
-
-
-async def test_cancelling_loses_nothing_and_is_not_swallowed(tmp_path: Path) -> None:
-    """What is under way when a job is cancelled is answered, recorded, and not paid for again."""
-    images = make_images(tmp_path / "images", 60)
-    async with (
-        FakeService(latency_s=0.05) as service,
-        AsyncVisionEmbedder(
-            service.endpoint, "k", requests_per_second=None, max_in_flight=8, retry=QUICK
-        ) as embedder,
-    ):
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.18):
-                await run(embedder, tmp_path)
-        paid = len(service.paid)
-        assert (await status(tmp_path)).done == paid
-        report = await run(embedder, tmp_path)
-        assert (report.already_done, report.embedded) == (paid, 60 - paid)
-    assert 0 < paid < 60
-    assert Counter(service.paid) == Counter(images.values())
-    check_vectors(tmp_path, images)
-
-
-@pytest.mark.timeout(120)
-async def _embed(service: FakeService, folder: Path, rate: int, in_flight: int) -> asyncio.subprocess.Process:
-    """Start the command line as a user would."""
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "semart_vectors",
-        "embed",
-        str(folder / "images"),
-        "--checkpoint",
-        str(folder / "ck"),
-        f"--requests-per-second={rate}",
-        f"--max-in-flight={in_flight}",
-        env={**os.environ, "VISION_ENDPOINT": service.endpoint, "VISION_KEY": "k"},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-
-
 async def test_two_jobs_never_write_to_one_checkpoint(tmp_path: Path) -> None:
     """The second leaves at once and has made no call."""
     make_images(tmp_path / "images", 3)
@@ -331,63 +189,6 @@ async def test_a_plan_makes_no_call_and_no_checkpoint(
     assert len(service.calls) == 4
 
 
-async def test_a_job_takes_no_task_and_no_bytes_for_each_image(
-    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
-) -> None:
-    """However many images: a bounded number of tasks."""
-    make_images(tmp_path / "images", 200)
-    most = 0
-
-    def answer(call: Call) -> Reply:
-        nonlocal most
-        most = max(most, len(asyncio.all_tasks()))
-        return good_reply(call)
-
-    service.answer = answer
-    await run(embedder, tmp_path)
-    assert most < 60
-
-
-async def test_an_outage_without_end_marks_no_image_as_failed(
-    service: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The run stops, and the same run finishes when the service is back."""
-    monkeypatch.setattr(_health, "DOWN_AFTER_S", 0.05)
-    images = make_images(tmp_path / "images", 60)
-    policy = replace(QUICK, outage_limit_s=0.1)
-
-    def answer(call: Call) -> Reply:
-        return good_reply(call) if len(service.calls) < 20 else error_reply(503)
-
-    service.answer = answer
-
-    def new_embedder() -> AsyncVisionEmbedder:
-        return AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=None, retry=policy)
-
-    async with new_embedder() as embedder:
-        with pytest.raises(ServiceUnavailableError):
-            await run(embedder, tmp_path)
-    found = await status(tmp_path)
-    assert (found.done, found.failed) == (20, 0)
-    service.answer = good_reply
-    async with new_embedder() as embedder:
-        assert (await run(embedder, tmp_path)).embedded == 40
-    check_vectors(tmp_path, images)
-
-
-async def test_an_image_that_the_service_cannot_do_fails_alone(
-    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
-) -> None:
-    """With others answered meanwhile, four failures in a row are the image's."""
-    images = make_images(tmp_path / "images", 30)
-    bad = images["00029-image.jpg"]
-    service.answer = lambda call: error_reply(500) if call.body == bad else good_reply(call)
-    report = await run(embedder, tmp_path)
-    assert (report.embedded, report.failed, report.retries) == (29, 1, 3)
-    [failure] = await failures(tmp_path)
-    assert (failure.error, failure.attempts) == ("RetriesExhaustedError", 4)
-
-
 async def test_a_name_that_leads_out_of_the_folder_is_not_read(
     embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
 ) -> None:
@@ -417,231 +218,82 @@ async def test_a_plan_can_be_made_while_a_job_runs(tmp_path: Path) -> None:
         assert (await running).embedded == 20
 
 
-async def test_renumbered_files_keep_their_own_vectors_and_cost_nothing(
+async def test_a_report_is_all_zeros_before_the_first_run(
     embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
 ) -> None:
-    """One image is put in front, all others move up by a name: one call, each vector on its image."""
-    before = make_images(tmp_path / "images", 400)
-    await run(embedder, tmp_path)
-    contents = [jpeg(1000), *before.values()]
-    images = {f"{number:05}-image.jpg": content for number, content in enumerate(contents)}
-    await asyncio.to_thread(_write, tmp_path / "images", images)
-    report = await run(embedder, tmp_path)
-    assert (report.embedded, report.calls) == (401, 1)
-    await asyncio.to_thread(check_vectors, tmp_path, images)
-    assert Counter(service.paid) == Counter(contents)
+    """It is live during a run, and stays as it is afterwards; the next run begins anew."""
+    make_images(tmp_path / "images", 3)
+    job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck")
+    zeros = JobReport(total=0, embedded=0, already_done=0, failed=0, calls=0, retries=0, elapsed_s=0.0)
+    await asyncio.sleep(0.01)
+    assert job.report == zeros
+    during: list[JobReport] = []
+
+    def answer(call: Call) -> Reply:
+        during.append(job.report)
+        return good_reply(call)
+
+    service.answer = answer
+    first = await job.run()
+    assert 0 < during[0].elapsed_s <= during[-1].elapsed_s < first.elapsed_s
+    await asyncio.sleep(0.01)
+    assert job.report == first
+    second = await job.run()
+    assert (first.embedded, second.embedded, second.already_done, second.calls) == (3, 0, 3, 0)
+    assert job.report == second
 
 
-async def test_stopping_among_renumbered_files_costs_nothing_either(tmp_path: Path) -> None:
-    """Vectors whose old names are taken, and whose new names were not reached, are known to the next run."""
-    before = make_images(tmp_path / "images", 60)
-    async with (
-        FakeService(latency_s=0.02) as service,
-        AsyncVisionEmbedder(
-            service.endpoint, "k", requests_per_second=None, max_in_flight=4, retry=QUICK
-        ) as embedder,
-    ):
-        await run(embedder, tmp_path)
-        contents = [*map(jpeg, range(1000, 1020)), *before.values()]
-        images = {f"{number:05}-image.jpg": content for number, content in enumerate(contents)}
-        await asyncio.to_thread(_write, tmp_path / "images", images)
-        async with asyncio.TaskGroup() as group:
-            stopped = group.create_task(run(embedder, tmp_path))
-            await service.calls_reach(70)
-            stopped.cancel()
-        await run(embedder, tmp_path)
-        assert Counter(service.paid) == Counter(contents)
-    await asyncio.to_thread(check_vectors, tmp_path, images)
-
-
-async def test_an_image_that_was_met_half_copied_costs_nothing_when_it_is_whole(
-    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
-) -> None:
-    """It has failed meanwhile, and its vector is known still."""
-    images = make_images(tmp_path / "images", 2)
-    await run(embedder, tmp_path)
-    name, content = next(iter(images.items()))
-    for part in (content[:-100], content):
-        await asyncio.to_thread((tmp_path / "images" / name).write_bytes, part)
-        report = await run(embedder, tmp_path)
-    assert (report.embedded, report.failed, len(service.paid)) == (1, 0, 2)
-    await asyncio.to_thread(check_vectors, tmp_path, images)
-
-
-async def test_a_write_error_while_a_job_stops_loses_nothing_and_it_is_still_cancelled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is under way is taken all the same, and saved when the disk takes it again."""
-    make_images(tmp_path / "images", 30)
-    refusals = 0
-
-    def refuse_once(checkpoint: Checkpoint, entries: list[Done | Failed]) -> None:
-        nonlocal refusals
-        if entries and refusals:
-            refusals -= 1
-            raise DiskError("cannot write")
-        record(checkpoint, entries)
-
-    record = Checkpoint.record
-    monkeypatch.setattr(Checkpoint, "record", refuse_once)
-    async with (
-        FakeService(latency_s=0.25) as service,
-        AsyncVisionEmbedder(
-            service.endpoint, "k", requests_per_second=None, max_in_flight=4, retry=QUICK
-        ) as embedder,
-    ):
-        async with asyncio.TaskGroup() as group:
-            stopped = group.create_task(run(embedder, tmp_path))
-            await service.calls_reach(10)
-            refusals = 1
-            stopped.cancel()
-        assert stopped.cancelled()
-        await run(embedder, tmp_path)
-        assert len(service.paid) == 30
-
-
-def _write(folder: Path, images: dict[str, bytes]) -> None:
-    for name, content in images.items():
-        (folder / name).write_bytes(content)
-
-
-async def test_an_image_that_cannot_be_read_now_keeps_its_vector(
+async def test_the_time_of_a_run_that_could_not_begin_is_over(
     embedder: AsyncVisionEmbedder, tmp_path: Path
 ) -> None:
-    """What was paid for is not given up because a folder is out of reach for a while."""
-    images = make_images(tmp_path / "images", 3)
-    await run(embedder, tmp_path)
-    for name in images:
-        (tmp_path / "images" / name).unlink()
-        (tmp_path / "images" / name).symlink_to(tmp_path / "nowhere")
-    report = await run(embedder, tmp_path)
-    assert (report.already_done, report.failed) == (3, 0)
-    await asyncio.to_thread(check_vectors, tmp_path, images)
+    """Its report grows no further."""
+    job = EmbeddingJob(embedder, tmp_path / "missing", checkpoint=tmp_path / "ck")
+    with pytest.raises(ConfigurationError):
+        await job.run()
+    report = job.report
+    await asyncio.sleep(0.01)
+    assert job.report == report
 
 
-async def test_a_lack_of_descriptors_is_no_images_fault(
-    embedder: AsyncVisionEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The run stops with a sentence, and the next one finishes."""
-    make_images(tmp_path / "images", 10)
-
-    def refuse(*_: object, **__: object) -> int:
-        raise OSError(errno.EMFILE, "Too many open files")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(images_module, "_read_regular_file", refuse)
-        patch.setattr(images_module, "_SCARCE_FOR_S", 0.1)
-        with pytest.raises(OutOfResourcesError, match="ulimit"):
-            await run(embedder, tmp_path)
-    assert (await run(embedder, tmp_path)).embedded == 10
+async def test_one_name_is_no_list_of_names(embedder: AsyncVisionEmbedder, tmp_path: Path) -> None:
+    """It would be taken apart into letters."""
+    with pytest.raises(TypeError, match="put it in a list"):
+        EmbeddingJob(embedder, tmp_path, checkpoint=tmp_path / "ck", image_files="a.jpg")
+    with pytest.raises(TypeError, match="put it in a list"):
+        await plan_job(tmp_path, checkpoint=tmp_path / "ck", image_files="a.jpg")
 
 
-async def test_a_full_disk_loses_nothing_that_there_is_room_for_again(
-    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The run stops, what is under way is answered, and one last attempt is made to keep it all."""
-    make_images(tmp_path / "images", 60)
-    append, refusals = Journal.append, iter([OSError(errno.ENOSPC, "No space left on device")])
-
-    def full_once(journal: Journal, records: Iterable[Record]) -> None:
-        if len(service.calls) > 20 and (refusal := next(refusals, None)) is not None:
-            raise refusal
-        append(journal, records)
-
-    monkeypatch.setattr(Journal, "append", full_once)
-    with pytest.raises(DiskError, match="No space left"):
-        await run(embedder, tmp_path)
-    paid = len(service.paid)
-    assert (await status(tmp_path)).done == paid
-    assert (await run(embedder, tmp_path)).embedded == 60 - paid
-
-
-async def test_how_many_images_there_are_is_known_when_all_are_found(
-    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
-) -> None:
-    """The report and the note for others say the same, at the end of every run."""
-    make_images(tmp_path / "images", 70)
-    assert (await run(embedder, tmp_path)).total == 70
-    assert (await status(tmp_path)).asked_for == 70
-    make_images(tmp_path / "images", 5, first=70)
-    (tmp_path / "images" / "00000-image.jpg").write_bytes(jpeg(500))
-    await asyncio.to_thread((tmp_path / "images" / "00001-image.jpg").unlink)
-    report = await run(embedder, tmp_path)
-    assert (report.total, report.embedded, report.already_done) == (74, 6, 68)
-    assert (await status(tmp_path)).asked_for == 74
-    assert len(service.calls) == 76
-
-
-async def test_a_job_that_is_stopped_early_does_not_tell_a_wrong_number(
-    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
-) -> None:
-    """It has counted all images, or it says nothing."""
-    make_images(tmp_path / "images", 300)
-    service.answer = lambda _: error_reply(401)
-    with pytest.raises(AuthenticationError):
-        await run(embedder, tmp_path)
-    assert (await status(tmp_path)).asked_for in (None, 300)
-
-
-async def test_images_to_embed_are_handed_on_some_at_a_time(
+async def test_a_plan_knows_what_failed_and_what_changed(
     embedder: AsyncVisionEmbedder, tmp_path: Path
 ) -> None:
-    """Never none, never more than 16, each once."""
-    images = make_images(tmp_path / "images", 150)
-    job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck")._new_run()
-    async with AsyncExitStack() as closing:
-        await job.open_checkpoint(closing)
-        chunks = [names async for names in job._pending()]
-    assert {1 <= len(names) <= 16 for names in chunks} == {True}
-    assert [name for names in chunks for name in names] == sorted(images)
+    """Each image counts once, in a folder and in a list of names."""
+    names = list(make_images(tmp_path / "images", 4))
+    (tmp_path / "images" / names[0]).write_bytes(b"")
+    await run(embedder, tmp_path)
+    (tmp_path / "images" / names[1]).write_bytes(jpeg(7))
+    for image_files in (None, names, [*names, *names]):
+        for retry_failed in (False, True):
+            plan = await plan_job(
+                tmp_path / "images",
+                checkpoint=tmp_path / "ck",
+                image_files=image_files,
+                retry_failed=retry_failed,
+            )
+            assert plan == JobPlan(
+                total=4, already_done=2, failed=int(not retry_failed), to_do=1 + retry_failed
+            )
 
 
-async def test_a_job_that_is_run_again_keeps_to_the_rate_of_the_run_before(tmp_path: Path) -> None:
-    """Over ten runs, each ended after some calls, every two calls lie a step apart, as in a single run."""
-    step_s = 0.4
-    make_images(tmp_path / "images", 10)
-    async with FakeService() as service:
-        for number in range(10):
-            async with AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=1 / step_s) as embedder:
-                job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck")
-                async with asyncio.TaskGroup() as group:
-                    task = group.create_task(job.run())
-                    await service.calls_reach(number + 1)
-                    task.cancel()
-    times = [call.arrived_s for call in service.calls]
-    assert len(times) == 10
-    assert all(later - earlier >= 0.95 * step_s for earlier, later in pairwise(times))
-
-
-async def test_a_job_that_is_killed_has_left_its_pace_behind(tmp_path: Path) -> None:
-    """At any moment the note is good for the calls that were sent, and one more that it could not know of."""
-    step_s = 0.4
-    make_images(tmp_path / "images", 4)
-    checkpoint = Checkpoint(tmp_path / "ck", model_version="2023-04-15")
-    async with (
-        FakeService() as service,
-        AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=1 / step_s) as embedder,
-        asyncio.TaskGroup() as group,
-    ):
-        job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck")
-        group.create_task(job.run())
-        for number in range(1, 5):
-            await service.calls_reach(number)
-            free_at = await asyncio.to_thread(checkpoint.calls_free_at)
-            assert time.time() + 0.75 * step_s < free_at < time.time() + 3 * step_s
-
-
-@pytest.mark.parametrize(
-    "note", ["", "{}", '{"calls_free_at": "soon"}', '{"calls_free_at": 1e300}', '{"calls_free_at": -1}']
-)
-async def test_a_note_that_makes_no_sense_holds_nobody_up_for_long(
-    embedder: AsyncVisionEmbedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note: str
+@pytest.mark.parametrize(("progress", "is_shown"), [(True, True), (False, False), (None, False)])
+async def test_a_progress_bar_is_shown_when_asked_for(
+    embedder: AsyncVisionEmbedder,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    progress: bool | None,  # noqa: FBT001 - pytest passes it by name
+    is_shown: bool,  # noqa: FBT001 - as above
 ) -> None:
-    """Nor does a clock that was set back."""
-    make_images(tmp_path / "images", 1)
-    await run(embedder, tmp_path)
-    (tmp_path / "ck" / "_pace.json").write_text(note)
-    held: list[float] = []
-    monkeypatch.setattr(embedder.limiter, "hold", held.append)
-    await run(embedder, tmp_path)
-    assert 0 <= held[0] <= 120
+    """Left open, it is shown on a terminal only, which a test is not."""
+    make_images(tmp_path / "images", 3)
+    job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck", progress=progress)
+    await job.run()
+    assert ("embedding: 3/3, failed=0" in capsys.readouterr().err) == is_shown

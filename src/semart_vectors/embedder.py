@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import os
 from contextlib import AsyncExitStack
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING, Literal, NoReturn, Self, TypedDict, Unpack
 
 from semart_vectors.calls.attempts import Calls
 from semart_vectors.calls.connection import Connection
-from semart_vectors.calls.descriptors import free_descriptors
 from semart_vectors.calls.endpoint import checked_endpoint
+from semart_vectors.calls.file_descriptors import leave_spare_descriptors
 from semart_vectors.calls.key import Key
 from semart_vectors.calls.limiter import AdaptiveLimiter, PausableLimiter, SteadyLimiter, limiter_for
 from semart_vectors.calls.retry import RetryPolicy
 from semart_vectors.errors import ConfigurationError, InvalidInputError, ItemError, RunError, causes
-from semart_vectors.images.load import LoadedImage, is_plain_jpeg, load_bytes, load_file
+from semart_vectors.images.read_image import LoadedImage, is_plain_jpeg, load_bytes, load_file
 from semart_vectors.records import Embedding, EmbeddingBatch, EmbeddingFailure, ImageSource, Outcome
 from semart_vectors.service import azure
 from semart_vectors.service.azure import MODEL_VERSION, MODEL_VERSIONS
@@ -36,16 +35,11 @@ if TYPE_CHECKING:
     from semart_vectors.calls.connection import HttpClient
     from semart_vectors.service.messages import ServiceRequest
 
-_logger = logging.getLogger("semart_vectors")
-
 _READERS = 8
 """Threads that read images: enough to hide a slow disk, few enough to leave a service its processors."""
 
 _MIN_IN_FLIGHT, _AUTO_IN_FLIGHT, _MAX_IN_FLIGHT = 16, 256, 1000
 """Calls under way at once, where the caller leaves it to us; the second for a rate still to be found."""
-
-_SPARE_DESCRIPTORS = 32
-"""So many of the files that a process may open are left for images, a checkpoint, and all else it does."""
 
 
 class EmbedderOptions(TypedDict, total=False):
@@ -188,7 +182,7 @@ class AsyncVisionEmbedder:
         try:
             await self._connection.open()
             if self._connection.is_own:
-                self._leave_spare_descriptors(await asyncio.to_thread(free_descriptors))
+                self._max_in_flight = await asyncio.to_thread(leave_spare_descriptors, self._max_in_flight)
         except BaseException:
             await self._closing.aclose()
             raise
@@ -341,16 +335,6 @@ class AsyncVisionEmbedder:
     async def _call(self, source: object, request: ServiceRequest, token: StopToken) -> Embedding:
         vector, attempts = await self._open_calls().call(request, token)
         return Embedding(source, vector, self.model_version, attempts)
-
-    def _leave_spare_descriptors(self, free: int | None) -> None:
-        """Begin with no more calls at once than there can be connections."""
-        if free is not None and free - _SPARE_DESCRIPTORS < self._max_in_flight:
-            self._max_in_flight = max(1, free - _SPARE_DESCRIPTORS)
-            _logger.warning(
-                "this process may open only %d more files and connections: %d calls at once (see ulimit -n)",
-                free,
-                self._max_in_flight,
-            )
 
 
 def _default_in_flight(limiter: AsyncLimiter, max_requests_per_second: float | None) -> int:

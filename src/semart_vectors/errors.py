@@ -97,8 +97,18 @@ class RetriesExhaustedError(ItemError, ApiError):
 class RateLimitError(RetriesExhaustedError):
     """The service answered 429 for longer than `RetryPolicy.throttled_limit_s`, and others got through."""
 
-    retry_after_s: float | None = None
-    """How long the last answer asked to wait, in seconds; None where it did not say."""
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        status_code: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, status_code=status_code, code=code, request_id=request_id)
+        self.retry_after_s = retry_after_s
+        """How long the last answer asked to wait, in seconds; None where it did not say."""
 
 
 class RunError(SemartVectorsError):

@@ -1,7 +1,8 @@
-"""Write a file so that its final name never holds half of it."""
+"""Write a file so that its final name never holds half of it, and say plainly what the disk refused."""
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal
@@ -12,10 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+TEMPORARY_FILES = "_*.tmp"
+"""What the names of the files look like that `write_aside` makes: a killed process may leave one behind."""
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
 
 @contextmanager
 def disk_errors(path: Path, *, doing: Literal["read", "write"] = "write") -> Iterator[None]:
-    """Translate what the disk refuses into `DiskError`, named after `path`."""
+    """Turn an `OSError` into a `DiskError` that names `path`."""
     try:
         yield
     except DiskError:
@@ -25,22 +32,29 @@ def disk_errors(path: Path, *, doing: Literal["read", "write"] = "write") -> Ite
 
 
 def disk_error(path: Path, error: OSError, *, doing: Literal["read", "write"] = "write") -> DiskError:
-    """Say what the disk refused."""
+    """Return a `DiskError` that says what the disk refused, and what to do about it."""
     reason = error.strerror or str(error)
-    return DiskError(f"cannot {doing} {path}: {reason}; mend that or choose another place, and run again")
+    if error.errno in _NO_ROOM:
+        advice = "free some space"
+    elif error.errno in _NOT_ALLOWED:
+        advice = "make it readable" if doing == "read" else "make it writable"
+    else:
+        advice = "fix this"
+    elsewhere = " or choose another place" if doing == "write" else ""
+    return DiskError(f"cannot {doing} {path}: {reason}; {advice}{elsewhere}, and run again")
 
 
 @contextmanager
 def write_aside(path: Path, *, folder: Path | None = None, durably: bool = True) -> Iterator[Path]:
-    """Yield a temporary path to write to; on success it becomes `path`, durably, else it goes.
+    """Yield a temporary path to write to; on success it is renamed to `path`, otherwise it is removed.
 
     Args:
-        path: The final name. A file that stands there is replaced in one step.
-        folder: Where the temporary file lives, on the same file system; beside `path` unless given.
-        durably: Whether to wait until it would outlive a power cut.
+        path: The final name. A file of that name is replaced in one step.
+        folder: Where to put the temporary file, on the same file system; beside `path` by default.
+        durably: Whether to wait until the file would survive a power cut.
 
     Raises:
-        DiskError: the disk refused to write; a file that stood at `path` is as it was.
+        DiskError: the disk refused to write; an earlier file at `path` is unchanged.
     """
     name = os.fsdecode(os.fsencode(path.name)[:200])  # of the 255 bytes that a name may have
     aside = (folder or path.parent) / f"_{name}.{os.getpid()}.tmp"
@@ -59,7 +73,7 @@ def write_aside(path: Path, *, folder: Path | None = None, durably: bool = True)
 
 
 def sync(path: Path) -> None:
-    """Ask the disk to keep `path`, a file or a folder, through a power cut."""
+    """Wait until `path`, a file or a folder, would survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -16,7 +16,7 @@ from semart_vectors import (
     AsyncVisionEmbedder,
     RetryPolicy,
 )
-from semart_vectors.calls import breaker as _breaker, health as _health
+from semart_vectors.calls import circuit_breaker as _breaker, health as _health
 from semart_vectors.errors import (
     AuthenticationError,
     EndpointError,

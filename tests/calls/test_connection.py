@@ -20,7 +20,7 @@ from fake_service import Call, FakeService, Reply, error_reply, good_reply, vect
 from helpers import QUICK, jpeg
 from semart_vectors import AsyncVisionEmbedder
 from semart_vectors.calls import connection as connection_module
-from semart_vectors.calls.transport import AiohttpTransport
+from semart_vectors.calls.aiohttp_transport import AiohttpTransport
 from semart_vectors.errors import (
     AuthenticationError,
     ConfigurationError,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from pathlib import Path
 from threading import Event
@@ -14,17 +13,24 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from checkpoint_records import done, failed
 from fake_service import MODEL, vector_for
 from semart_vectors import files as files_module
 from semart_vectors.checkpoint import (
-    index as index_module,
+    catalogue as catalogue_module,
+    image_records as entries_module,
+    key_index as index_module,
     parts as parts_module,
     publishing as publishing_module,
-    store as checkpoint_module,
+    schema as schema_module,
 )
-from semart_vectors.checkpoint.parts import verify_bytes, write_part
+from semart_vectors.checkpoint.failures import read_failures
+from semart_vectors.checkpoint.json_files import write_note
+from semart_vectors.checkpoint.parquet import verify_bytes
+from semart_vectors.checkpoint.parts import write_part
 from semart_vectors.checkpoint.publishing import publish
-from semart_vectors.checkpoint.store import Checkpoint, Done, Failed, read_failures, read_status
+from semart_vectors.checkpoint.status import read_status
+from semart_vectors.checkpoint.store import Checkpoint, Done
 from semart_vectors.errors import (
     CheckpointDamagedError,
     CheckpointInUseError,
@@ -33,20 +39,19 @@ from semart_vectors.errors import (
 )
 
 
-def done(name: str, content: bytes | None = None, fingerprint: int = 1) -> Done:
-    """Make the record of an image that holds `content`, or its own name."""
-    content = name.encode() if content is None else content
-    return Done(name, vector_for(content), hashlib.sha256(content).digest(), fingerprint)
-
-
-def failed(name: str) -> Failed:
-    """Make the record of an image that failed."""
-    return Failed(name, "InvalidInputError", "it is empty", 0, 1)
-
-
 def open_checkpoint(directory: Path) -> Checkpoint:
-    """Name a checkpoint of the fake service's model."""
-    return Checkpoint(directory, model_version=MODEL)
+    """Open a checkpoint of the fake service's model."""
+    return Checkpoint.open(directory, model_version=MODEL)
+
+
+def peek(directory: Path) -> Checkpoint:
+    """Look into a checkpoint without holding it."""
+    return Checkpoint.peek(directory, model_version=MODEL)
+
+
+def kill(checkpoint: Checkpoint) -> None:
+    """Leave a checkpoint as a killed process does: the lock goes with it, and nothing is published."""
+    checkpoint._closing.close()
 
 
 def read(directory: Path) -> dict[str, np.ndarray]:
@@ -90,9 +95,9 @@ def test_a_new_checkpoint_reads_as_empty_tables(tmp_path: Path) -> None:
 
 def test_what_was_recorded_survives_a_kill_before_it_is_published(tmp_path: Path) -> None:
     """The journal alone brings it back, and the next opening publishes it."""
-    killed = open_checkpoint(tmp_path).open()
+    killed = open_checkpoint(tmp_path)
     killed.record([done("a.jpg"), failed("b.jpg")])
-    killed._closing.close()  # the lock goes with the process; nothing is published
+    kill(killed)
     assert read(tmp_path) == {}
     with open_checkpoint(tmp_path) as checkpoint:
         assert checkpoint.done("a.jpg") is not None
@@ -104,7 +109,7 @@ def test_a_kill_between_part_and_journal_leaves_each_image_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A journal whose records a part already holds adds nothing."""
-    killed = open_checkpoint(tmp_path).open()
+    killed = open_checkpoint(tmp_path)
     killed.record([done("a.jpg"), done("b.jpg")])
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", lambda _: None)
@@ -121,11 +126,11 @@ def test_a_full_journal_becomes_a_part_during_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Readers see what is done while the job still runs."""
-    monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 10)
+    monkeypatch.setattr(parts_module, "ROWS_A_PART", 10)
     with open_checkpoint(tmp_path) as checkpoint:
         for first in range(0, 25, 5):
             checkpoint.record([done(f"{number}.jpg") for number in range(first, first + 5)])
-            checkpoint._settle_publication(wait=True)
+            checkpoint._settle(wait=True)
         assert len(read(tmp_path)) == 20
     assert len(read(tmp_path)) == 25
 
@@ -136,13 +141,13 @@ def test_records_do_not_wait_for_a_part_that_is_being_written(
     """Meanwhile an image may change, fail, or be found by its content, in whichever journal it is."""
     go_on = Event()
 
-    def hold(*arguments: Any) -> list[Any]:
+    def hold(*arguments: Any) -> None:
         assert go_on.wait(10)
-        return publish(*arguments)
+        publish(*arguments)
 
-    monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 4)
+    monkeypatch.setattr(parts_module, "ROWS_A_PART", 4)
     with open_checkpoint(tmp_path) as checkpoint:
-        monkeypatch.setattr(checkpoint_module, "publish", hold)
+        monkeypatch.setattr(publishing_module, "publish", hold)
         checkpoint.record([done("a.jpg", b"1"), done("b.jpg"), done("c.jpg"), done("d.jpg", b"same")])
         checkpoint.record([done("a.jpg", b"2"), failed("b.jpg")])
         known = checkpoint.done("a.jpg")
@@ -164,12 +169,12 @@ def test_a_part_that_cannot_be_written_stops_the_run_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it would have held stays in its journal; what comes in meanwhile is recorded too."""
-    monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 2)
-    checkpoint = open_checkpoint(tmp_path).open()
+    monkeypatch.setattr(parts_module, "ROWS_A_PART", 2)
+    checkpoint = open_checkpoint(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(pq, "write_table", _no_space)
         checkpoint.record([done("a.jpg"), done("b.jpg")])
-        checkpoint._settle_publication(wait=True)
+        checkpoint._settle(wait=True)
         assert "No space left" in str(checkpoint.trouble)
         checkpoint.record([done("c.jpg"), done("a.jpg", b"new")])
         assert checkpoint.done("b.jpg") is not None
@@ -202,7 +207,7 @@ def test_an_image_is_done_or_failed_never_both(tmp_path: Path) -> None:
 
 
 def test_what_was_repaired_is_found_with_the_vector(tmp_path: Path) -> None:
-    """In the journal and in a part: another image of this content is told the same."""
+    """In the journal and in a part: another image of this content gets the same words."""
     entry = Done("a.jpg", vector_for(b"a"), hashlib.sha256(b"a").digest(), 1, "orientation 6")
     for entries in ([entry], []):
         with open_checkpoint(tmp_path) as checkpoint:
@@ -227,14 +232,14 @@ def test_another_model_is_refused(tmp_path: Path) -> None:
     with open_checkpoint(tmp_path):
         pass
     with pytest.raises(CheckpointMismatchError, match="2022-04-11"):
-        Checkpoint(tmp_path, model_version="2022-04-11").open()
+        Checkpoint.open(tmp_path, model_version="2022-04-11")
 
 
 def test_a_folder_of_other_files_is_refused(tmp_path: Path) -> None:
     """A folder of images given by mistake stays as it is."""
     (tmp_path / "a.jpg").write_bytes(b"x")
     with pytest.raises(CheckpointMismatchError, match="no checkpoint"):
-        open_checkpoint(tmp_path).open()
+        open_checkpoint(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["a.jpg"]
 
 
@@ -242,7 +247,7 @@ def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
     """One process at a time; the lock ends with its holder."""
     with open_checkpoint(tmp_path) as first:
         with pytest.raises(CheckpointInUseError):
-            open_checkpoint(tmp_path).open()
+            open_checkpoint(tmp_path)
         first.record([done("a.jpg")])
         assert read_status(tmp_path).in_use
     with open_checkpoint(tmp_path) as second:
@@ -250,7 +255,7 @@ def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("cut_bytes", [0, 30], ids=["changed", "cut"])
-def test_a_damaged_part_is_set_aside_and_told(
+def test_a_damaged_part_goes_into_quarantine_and_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, cut_bytes: int
 ) -> None:
     """What it held is to be done again; the others stay, and the file as it was is kept."""
@@ -278,7 +283,7 @@ def verify_parts(directory: Path) -> None:
 
 def test_damage_costs_only_the_rows_that_it_hits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of one row group."""
-    monkeypatch.setitem(parts_module.VECTOR_FILE_OPTIONS, "row_group_size", 4)
+    monkeypatch.setitem(schema_module.VECTOR_FILE_OPTIONS, "row_group_size", 4)
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done(f"{number}.jpg") for number in range(10)])
     part = tmp_path / "vectors" / "part-000001.parquet"
@@ -293,7 +298,7 @@ def test_damage_costs_only_the_rows_that_it_hits(tmp_path: Path, monkeypatch: py
 
 def test_a_full_disk_costs_nothing_that_was_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a part cannot be written, the journal keeps what it would have held."""
-    checkpoint = open_checkpoint(tmp_path).open()
+    checkpoint = open_checkpoint(tmp_path)
     checkpoint.record([done("a.jpg")])
     with monkeypatch.context() as patch:
         patch.setattr(pq, "write_table", _no_space)
@@ -328,18 +333,18 @@ def test_looking_holds_and_changes_nothing(tmp_path: Path) -> None:
     """What a job has recorded is seen while it holds the checkpoint; where there is none, none is made."""
     with open_checkpoint(tmp_path / "ck") as checkpoint:
         checkpoint.record([done("a.jpg"), failed("b.jpg")])
-        seen = open_checkpoint(tmp_path / "ck").look()
+        seen = peek(tmp_path / "ck")
         assert seen.done("a.jpg") == checkpoint.done("a.jpg")
         assert seen.failure("b.jpg") == failed("b.jpg")
-    assert open_checkpoint(tmp_path / "other").look().done("a.jpg") is None
+    assert peek(tmp_path / "other").done("a.jpg") is None
     assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"model_version": 5}', None])
-def test_a_lost_description_is_told_and_made_anew(
+def test_a_lost_description_is_logged_and_written_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str | None
 ) -> None:
-    """The parts tell their model too; a damaged note of the last job does no harm."""
+    """The parts say which model they are of; a damaged note of the last job does no harm."""
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg")])
     (tmp_path / "_job.json").write_text(content or "")
@@ -352,7 +357,7 @@ def test_a_lost_description_is_told_and_made_anew(
         with pytest.raises(CheckpointDamagedError, match=r"_checkpoint\.json"):
             read_status(tmp_path)
     with pytest.raises(CheckpointMismatchError, match="another model"):
-        Checkpoint(tmp_path, model_version="2022-04-11").open()
+        Checkpoint.open(tmp_path, model_version="2022-04-11")
     with open_checkpoint(tmp_path) as checkpoint:
         assert checkpoint.done("a.jpg") is not None
     assert content is None or "_checkpoint.json is damaged" in caplog.text
@@ -375,7 +380,7 @@ def test_done_after_a_failure_is_not_both_when_killed_in_between(
     """The part is there, the table of failures still the old one: the journal knows better."""
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([failed("a.jpg")])
-    killed = open_checkpoint(tmp_path).open()
+    killed = open_checkpoint(tmp_path)
     killed.record([done("a.jpg")])
     with monkeypatch.context() as patch:
         patch.setattr(publishing_module, "write_failures", _no_space)
@@ -390,9 +395,9 @@ def test_of_two_rows_of_an_image_the_newer_stays(tmp_path: Path) -> None:
     """Should there ever be both, the next opening drops the old one."""
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg", b"old"), done("b.jpg")])
-    killed = open_checkpoint(tmp_path).open()
+    killed = open_checkpoint(tmp_path)
     killed.record([done("a.jpg", b"new")])
-    killed._stale.clear()
+    killed._catalogue._recorded.outdated.clear()
     killed.close()
     with open_checkpoint(tmp_path):
         pass
@@ -408,7 +413,7 @@ def test_a_sync_that_fails_does_not_double_a_part(tmp_path: Path, monkeypatch: p
         with monkeypatch.context() as patch:
             patch.setattr(files_module, "sync", _fail_for_folders)
             with pytest.raises(DiskError):
-                checkpoint._publish_all()
+                checkpoint._publish_now()
     assert list(read(tmp_path)) == ["a.jpg"]
 
 
@@ -419,8 +424,7 @@ def _fail_for_folders(path: Path) -> None:
 
 def test_a_part_that_is_not_ours_is_named(tmp_path: Path) -> None:
     """A copy would double images, and a part of another model mix two spaces."""
-    with open_checkpoint(tmp_path / "other") as checkpoint:
-        checkpoint.model_version = "2022-04-11"
+    with Checkpoint.open(tmp_path / "other", model_version="2022-04-11") as checkpoint:
         checkpoint.record([done("b.jpg")])
     part = tmp_path / "other" / "vectors" / "part-000001.parquet"
     with open_checkpoint(tmp_path / "ck") as checkpoint:
@@ -431,16 +435,16 @@ def test_a_part_that_is_not_ours_is_named(tmp_path: Path) -> None:
     }.items():
         shutil.copy(part, tmp_path / "ck" / "vectors" / name)
         with pytest.raises(error, match=name):
-            open_checkpoint(tmp_path / "ck").open()
+            open_checkpoint(tmp_path / "ck")
         (tmp_path / "ck" / "vectors" / name).unlink()
 
 
 def test_failures_alone_are_published_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many images fail, the journal stays short."""
-    monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 10)
+    monkeypatch.setattr(parts_module, "ROWS_A_PART", 10)
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([failed(f"{number}.jpg") for number in range(25)])
-        checkpoint._settle_publication(wait=True)
+        checkpoint._settle(wait=True)
         assert len(read_failures(tmp_path)) == 25
 
 
@@ -452,7 +456,7 @@ def test_what_the_system_refuses_is_not_called_damaged(
         checkpoint.record([done("a.jpg")])
     monkeypatch.setattr(pq, "ParquetFile", _no_space)
     with pytest.raises(DiskError, match="cannot read"):
-        open_checkpoint(tmp_path).open()
+        open_checkpoint(tmp_path)
 
 
 def test_a_replaced_vector_is_known_until_the_run_ends(tmp_path: Path) -> None:
@@ -460,10 +464,10 @@ def test_a_replaced_vector_is_known_until_the_run_ends(tmp_path: Path) -> None:
     content = hashlib.sha256(b"moved").digest()
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg", b"moved"), done("b.jpg")])
-    killed = open_checkpoint(tmp_path).open()
+    killed = open_checkpoint(tmp_path)
     killed.record([done("a.jpg", b"new")])
-    killed._publish_all()
-    killed._closing.close()
+    killed._publish_now()
+    kill(killed)
     assert set(read(tmp_path)) == {"a.jpg", "b.jpg"}
     with open_checkpoint(tmp_path) as checkpoint:  # stopped before its end
         assert_found(checkpoint, content, b"moved")
@@ -473,7 +477,7 @@ def test_a_replaced_vector_is_known_until_the_run_ends(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("_replaced*"))
 
 
-def test_what_was_done_before_is_told_from_what_this_run_did(tmp_path: Path) -> None:
+def test_what_was_done_before_is_kept_apart_from_what_this_run_did(tmp_path: Path) -> None:
     """By name, with the file's fingerprint; what failed since, or was recorded anew, is not of before."""
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg", fingerprint=7), done("b.jpg"), done("c.jpg")])
@@ -482,22 +486,23 @@ def test_what_was_done_before_is_told_from_what_this_run_did(tmp_path: Path) -> 
         found, fingerprints = checkpoint.done_before(names)
         assert (found.tolist(), fingerprints[0]) == ([True, False, True, True], 7)
         checkpoint.record([done("x.jpg"), done("b.jpg", b"new"), failed("c.jpg")])
-        seen, _ = open_checkpoint(tmp_path).look().done_before(names)
+        seen, _ = peek(tmp_path).done_before(names)
         assert seen.tolist() == [True, True, True, False]
         for _ in range(2):
             assert checkpoint.done_before(names)[0].tolist() == [True, False, False, False]
-            checkpoint._publish_all()
+            checkpoint._publish_now()
 
 
-def test_names_and_contents_that_share_their_keys_are_told_apart(
+def test_names_and_contents_that_share_their_keys_are_kept_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should all share one: no row is lost, none is there twice, none has the vector of another."""
-    for module in (index_module, checkpoint_module):
+    for module in (index_module, catalogue_module):
         monkeypatch.setattr(module, "name_key", lambda _: 0)
-    for module in (parts_module, checkpoint_module):
+    for module in (parts_module, catalogue_module):
         monkeypatch.setattr(module, "content_keys", lambda digests: np.zeros(len(digests) // 32, np.int64))
-    monkeypatch.setattr(checkpoint_module, "content_key", lambda _: 0)
+    for module in (entries_module, catalogue_module):
+        monkeypatch.setattr(module, "content_key", lambda _: 0)
     contents: dict[str, bytes] = {}
     for number in range(5):
         changes = {f"{number}.jpg": b"%d" % number, f"{number // 2}.jpg": b"changed in %d" % number}
@@ -529,14 +534,14 @@ def test_replaced_rows_outlive_publications_that_fail(
             _no_space()
         write_part(*arguments)
 
-    killed = open_checkpoint(tmp_path).open()
+    killed = open_checkpoint(tmp_path)
     killed.record([done("a", b"new a"), done("b", b"new b")])
     with monkeypatch.context() as patch:
         patch.setattr(publishing_module, "write_part", fail_at_every_third)
         for _ in range(2):
             with pytest.raises(DiskError):
-                killed._publish_all()
-    killed._closing.close()
+                killed._publish_now()
+    kill(killed)
     with open_checkpoint(tmp_path) as checkpoint:
         for content in (b"old a", b"old b", b"new a", b"new b"):
             assert_found(checkpoint, hashlib.sha256(content).digest(), content)
@@ -545,13 +550,13 @@ def test_replaced_rows_outlive_publications_that_fail(
 def test_whatever_keeps_a_part_from_being_written_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No memory, say: the run is told to stop, and the journal keeps what came in."""
-    monkeypatch.setattr(checkpoint_module, "ROWS_A_PART", 2)
+    """No memory, say: the run is asked to stop, and the journal keeps what came in."""
+    monkeypatch.setattr(parts_module, "ROWS_A_PART", 2)
     with monkeypatch.context() as patch:
         patch.setattr(publishing_module, "vector_table", _no_memory)
-        checkpoint = open_checkpoint(tmp_path).open()
+        checkpoint = open_checkpoint(tmp_path)
         checkpoint.record([done("a.jpg"), done("b.jpg")])
-        checkpoint._settle_publication(wait=True)
+        checkpoint._settle(wait=True)
         assert "MemoryError" in str(checkpoint.trouble)
         checkpoint.record([done("c.jpg")])
     checkpoint.close()
@@ -576,26 +581,31 @@ def test_a_strangers_file_is_left_alone(tmp_path: Path, name: str) -> None:
     assert (tmp_path / name).read_bytes() == b"of somebody else"
 
 
-def test_a_checkpoint_of_the_first_format_is_brought_up_to_date(tmp_path: Path) -> None:
-    """Its files had no seals and no column of repairs, its one journal ended with its last record."""
-    with open_checkpoint(tmp_path) as checkpoint:
-        checkpoint.record([done("a.jpg"), failed("x.jpg")])
-    killed = open_checkpoint(tmp_path).open()
-    killed.record([done("b.jpg")])
-    killed._closing.close()
-    (journal,) = tmp_path.glob("_journal-*")
-    (tmp_path / "_journal").write_bytes(journal.read_bytes().rstrip(b"\0"))
-    journal.unlink()
-    for path in (*(tmp_path / "vectors").iterdir(), tmp_path / "failures.parquet"):
-        table = pq.ParquetFile(path).read()
-        columns = [name for name in table.column_names if name != "repairs"]
-        pq.write_table(table.select(columns), path, write_page_checksum=True)
-    identity = {"format_version": 1, "model_version": MODEL, "dimension": 1024}
-    (tmp_path / "_checkpoint.json").write_text(json.dumps(identity))
-    with open_checkpoint(tmp_path) as checkpoint:
-        assert checkpoint.failure("x.jpg") == failed("x.jpg")
-    vectors = read(tmp_path)
-    assert set(vectors) == {"a.jpg", "b.jpg"}
-    np.testing.assert_array_equal(vectors["b.jpg"], vector_for(b"b.jpg"))
-    for path in (tmp_path / "vectors").iterdir():
-        verify_bytes(path)
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    """A later version of this package may write what this one cannot read."""
+    with open_checkpoint(tmp_path):
+        pass
+    write_note(
+        tmp_path / "_checkpoint.json", {"format_version": 3, "model_version": MODEL, "dimension": 1024}
+    )
+    for enter in (open_checkpoint, peek):
+        with pytest.raises(CheckpointMismatchError, match="format_version 3 instead of 2"):
+            enter(tmp_path)
+
+
+def test_a_journal_that_could_not_be_removed_does_not_bring_an_old_vector_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is removed with the next ones, before a later run takes it for news."""
+    monkeypatch.setattr(parts_module, "ROWS_A_PART", 1)
+    checkpoint = open_checkpoint(tmp_path)
+    checkpoint.record([done("a.jpg", b"old")])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", _no_space)
+        with pytest.raises(DiskError):
+            checkpoint._settle(wait=True)
+    checkpoint.record([done("a.jpg", b"new")])
+    checkpoint._settle(wait=True)
+    kill(checkpoint)
+    with open_checkpoint(tmp_path):
+        np.testing.assert_array_equal(read(tmp_path)["a.jpg"], vector_for(b"new"))

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from semart_vectors.checkpoint.folder import CheckpointFolder
 from semart_vectors.checkpoint.journal import (
     _MARK,
     _TRAILING_ZEROS,
     Journal,
     JournalContent,
     Record,
-    journal_name,
-    journal_number,
-    list_journals,
     read_journal,
     read_journals,
 )
@@ -78,21 +76,13 @@ def test_a_missing_journal_is_an_empty_one(path: Path) -> None:
     assert read_journal(path) == whole([])
 
 
-def test_a_journal_of_the_first_format_is_read(path: Path) -> None:
-    """It had no zeros behind its records."""
-    size = ends(path)[-1]
-    path.write_bytes(path.read_bytes()[:size])
-    assert read_journal(path, ends_in_zeros=False) == whole(RECORDS)
-
-
 def test_journals_are_read_in_the_order_they_were_begun(tmp_path: Path) -> None:
-    """That of the first format before all others, and number 10 after number 9."""
+    """By their numbers, however long these are."""
+    folder = CheckpointFolder(tmp_path)
     for number in (10, 9, 1_000_000):
-        with Journal(tmp_path / journal_name(number)) as journal:
+        with Journal(folder.journal(number)) as journal:
             journal.append([Record({"number": number})])
-    (tmp_path / "_journal").touch()
-    assert [journal_number(path) for path in list_journals(tmp_path)] == [0, 9, 10, 1_000_000]
-    assert [record.fields["number"] for record in read_journals(tmp_path)] == [9, 10, 1_000_000]
+    assert [record.fields["number"] for record in read_journals(folder)] == [9, 10, 1_000_000]
 
 
 def test_a_cut_at_any_length_loses_only_what_was_cut_and_is_noticed(path: Path) -> None:
@@ -196,6 +186,6 @@ def test_what_json_cannot_say_is_refused_before_a_byte_is_written(
 )
 def test_a_record_that_could_not_be_read_back_is_refused(path: Path, journal: Journal, big: Record) -> None:
     """A record is durable when `append` returns, so what reading would skip is not taken."""
-    with pytest.raises(ValueError, match="longer than any"):
+    with pytest.raises(ValueError, match="longer than what can be read back"):
         journal.append([big])
     assert read_journal(path) == whole([])

@@ -1,28 +1,34 @@
-"""The search command as a user meets it: a real process, a real socket."""
+"""The search command as a user meets it, on a real socket."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import re
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
-from test_gallery import cosines, write_merged
 
+from command_in_process import cli_here
 from command_line import cli
 from fake_service import FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import make_images
+from merged import cosines, write_merged
+from semart_vectors import AsyncVisionEmbedder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from command_line import Ran
+    from semart_vectors import RetryPolicy
 
 TEXT = "a ship in a storm"
+search_command = sys.modules["semart_vectors.cli.search"]  # in the package, the name is the command's
 
 
 @pytest.fixture
@@ -39,9 +45,9 @@ def images(tmp_path: Path) -> dict[str, bytes]:
     return made
 
 
-async def search(cwd: Path, service: FakeService | None, *arguments: str) -> Ran:
+def search(cwd: Path, service: FakeService | None, *arguments: str) -> Ran:
     """Run the search command on the merged file in a folder."""
-    return await cli("search", *arguments, "--vectors=m.parquet", cwd=cwd, service=service)
+    return cli_here("search", *arguments, "--vectors=m.parquet", cwd=cwd, service=service)
 
 
 def found(ran: Ran) -> list[str]:
@@ -50,12 +56,12 @@ def found(ran: Ran) -> list[str]:
     return [each["image_file"] for each in json.loads(ran.out)]
 
 
-async def test_a_text_finds_the_nearest_best_first(
-    service: FakeService, tmp_path: Path, images: dict[str, bytes]
+def test_a_text_finds_the_nearest_best_first(
+    served: FakeService, tmp_path: Path, images: dict[str, bytes]
 ) -> None:
     """With score and all other columns, by one call."""
-    ran = await search(tmp_path, service, TEXT, "--json", "-k3")
-    (call,) = service.calls
+    ran = search(tmp_path, served, TEXT, "--json", "-k3")
+    (call,) = served.calls
     vectors = np.array([vector_for(content) for content in images.values()])
     scores = cosines(vectors, vector_for(call.body))
     best = np.argsort(-scores)[:3]
@@ -66,28 +72,26 @@ async def test_a_text_finds_the_nearest_best_first(
     assert first["score"] == pytest.approx(scores[best[0]], rel=1e-12)
 
 
-async def test_an_image_file_finds_itself(
-    service: FakeService, tmp_path: Path, images: dict[str, bytes]
-) -> None:
+def test_an_image_file_finds_itself(served: FakeService, tmp_path: Path, images: dict[str, bytes]) -> None:
     """Its bytes are sent, whatever it is called."""
     (tmp_path / "photo").write_bytes(images["00003-image.jpg"])
-    ran = await search(tmp_path, service, "photo", "--json")
-    assert [call.body for call in service.calls] == [images["00003-image.jpg"]]
+    ran = search(tmp_path, served, "photo", "--json")
+    assert [call.body for call in served.calls] == [images["00003-image.jpg"]]
     assert found(ran)[0] == "00003-image.jpg"
 
 
 @pytest.mark.usefixtures("images")
-async def test_a_painting_s_name_needs_no_service_and_leaves_it_out(tmp_path: Path) -> None:
+def test_a_painting_s_name_needs_no_service_and_leaves_it_out(tmp_path: Path) -> None:
     """Its own vector is at hand."""
-    names = found(await search(tmp_path, None, "00003-image.jpg", "--json"))
+    names = found(search(tmp_path, None, "00003-image.jpg", "--json"))
     assert len(names) == 7
     assert "00003-image.jpg" not in names
 
 
 @pytest.mark.usefixtures("images")
-async def test_the_line_of_a_painting_is_safe_for_a_terminal(tmp_path: Path) -> None:
+def test_the_line_of_a_painting_is_safe_for_a_terminal(tmp_path: Path) -> None:
     """Score, title, author and name; what is missing is left out."""
-    ran = await search(tmp_path, None, "00003-image.jpg", "--where", "year IN (1600, 1601)")
+    ran = search(tmp_path, None, "00003-image.jpg", "--where", "year IN (1600, 1601)")
     assert ran.code == 0
     with_author, without = sorted(ran.out.splitlines(), key=lambda line: "00001" in line)
     title = r"Title\n\x1b[2J"
@@ -97,11 +101,11 @@ async def test_the_line_of_a_painting_is_safe_for_a_terminal(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("images")
-async def test_an_address_is_fetched_by_the_service(service: FakeService, tmp_path: Path) -> None:
+def test_an_address_is_fetched_by_the_service(served: FakeService, tmp_path: Path) -> None:
     """It is sent as an address, and not as words."""
-    ran = await search(tmp_path, service, "https://example.org/a.jpg", "-k3", "--images=.", "--sheet=s.png")
+    ran = search(tmp_path, served, "https://example.org/a.jpg", "-k3", "--images=.", "--sheet=s.png")
     assert (ran.code, len(ran.out.splitlines())) == (0, 3)
-    assert [json.loads(call.body) for call in service.calls] == [{"url": "https://example.org/a.jpg"}]
+    assert [json.loads(call.body) for call in served.calls] == [{"url": "https://example.org/a.jpg"}]
 
 
 @pytest.mark.usefixtures("images")
@@ -111,18 +115,24 @@ async def test_an_address_is_fetched_by_the_service(service: FakeService, tmp_pa
         (("absent.JPG",), "no file absent.JPG"),
         (("00003-image.jpg", "--where", "colour = 'red'"), "the columns are image_file, title"),
         (("00003-image.jpg", "--sheet", "s.png"), "--images"),
-        ((TEXT, "--images=images", "--sheet=m.parquet"), "m.parquet is no name of one"),
-        ((TEXT, "--images=images", "--sheet=absent/s.png"), "no folder absent; create it first"),
-        (("00003-image.jpg", "-k0"), "-k"),
+        ((TEXT, "--images=images", "--sheet=m.parquet"), "must name a .png file, not m.parquet"),
+        ((TEXT, "--images=images", "--sheet=pipe.png"), "must name a .png file, not pipe.png"),
+        ((TEXT, "--postgres=postgresql://x/y"), "either --vectors FILE or --postgres URL"),
+        (
+            (TEXT, "--images=images", "--sheet=absent/s.png"),
+            "the folder absent does not exist; create it first",
+        ),
+        (("00003-image.jpg", "-k0"), "0 is not in the range x>=1"),
         ((TEXT, "--where", "colour = 'red'"), "the columns are image_file, title"),
         ((TEXT,), "VISION_KEY"),
         (("m.parquet",), "VISION_KEY"),
         ((" ", "--vectors=images/00003-image.jpg"), "00003-image.jpg"),
     ],
 )
-async def test_wrong_usage_ends_with_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+def test_wrong_usage_ends_with_2(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
     """And says what to do."""
-    ran = await cli("search", "--vectors=m.parquet", *arguments, cwd=tmp_path)
+    os.mkfifo(tmp_path / "pipe.png")
+    ran = cli_here("search", "--vectors=m.parquet", *arguments, cwd=tmp_path)
     assert (ran.code, ran.out) == (2, "")
     assert says in ran.err
 
@@ -137,61 +147,105 @@ async def test_wrong_usage_ends_with_2(tmp_path: Path, arguments: tuple[str, ...
         ("m.parquet", error_reply(401), 2),
     ],
 )
-async def test_a_query_that_gets_no_vector_ends_with_its_code(
-    service: FakeService, tmp_path: Path, query: str, reply: Reply, code: int
+def test_a_query_that_gets_no_vector_ends_with_its_code(
+    served: FakeService, tmp_path: Path, query: str, reply: Reply, code: int
 ) -> None:
     """The key refused, the quota used up, the query refused: by the service, or here as no image."""
-    service.answer = lambda _: reply
-    ran = await search(tmp_path, service, query)
+    served.answer = lambda _: reply
+    ran = search(tmp_path, served, query)
     assert (ran.code, ran.out, len(ran.err.splitlines())) == (code, "", 1)
 
 
 @pytest.mark.usefixtures("images")
-async def test_another_model_ends_with_6(service: FakeService, tmp_path: Path) -> None:
+def test_another_model_ends_with_6(served: FakeService, tmp_path: Path) -> None:
     """The gallery's is asked for, and what else comes is no vector to compare."""
-    service.answer = lambda call: Reply(body=good_reply(call).body.replace(b"2023-04-15", b"2022-04-11"))
-    ran = await search(tmp_path, service, TEXT)
+    served.answer = lambda call: Reply(body=good_reply(call).body.replace(b"2023-04-15", b"2022-04-11"))
+    ran = search(tmp_path, served, TEXT)
     assert (ran.code, ran.out) == (6, "")
-    assert "model-version=2023-04-15" in service.calls[0].target
+    assert "model-version=2023-04-15" in served.calls[0].target
 
 
 @pytest.mark.usefixtures("images")
-async def test_the_sheet_is_drawn_from_the_folder_of_images(service: FakeService, tmp_path: Path) -> None:
+def test_the_sheet_is_drawn_from_the_folder_of_images(served: FakeService, tmp_path: Path) -> None:
     """Of words, a file and a painting, with what is missing as grey cells."""
     (tmp_path / "images" / "00001-image.jpg").unlink()
     for number, query in enumerate((TEXT, "images/00002-image.jpg", "00001-image.jpg")):
         sheet = f"{number}.png"
-        ran = await search(tmp_path, service, query, "--images=images", f"--sheet={sheet}")
+        ran = search(tmp_path, served, query, "--images=images", f"--sheet={sheet}")
         assert (ran.code, len(ran.out.splitlines())) == (0, 8 - (number == 2))
         with Image.open(tmp_path / sheet) as drawn:
             assert drawn.size[0] > drawn.size[1] > 700  # two lines of pictures
 
 
-async def test_an_empty_file_is_searched_without_a_call(service: FakeService, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("images")
+def test_a_sheet_shows_the_first_of_very_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a line says so; the results are all printed."""
+    query = ("00001-image.jpg", "--images=images")
+    assert search(tmp_path, None, *query, "--sheet=few.PNG", "-k3").err == ""
+    monkeypatch.setattr(search_command, "_MAX_ON_SHEET", 3)
+    ran = search(tmp_path, None, *query, "--sheet=many.PNG", "-k7")
+    assert (ran.err, len(ran.out.splitlines())) == ("The sheet shows the first 3 of 7\n", 7)
+    assert (tmp_path / "few.PNG").read_bytes() == (tmp_path / "many.PNG").read_bytes()
+
+
+@pytest.mark.usefixtures("images")
+def test_nowhere_to_search_is_wrong_usage(tmp_path: Path) -> None:
+    """The sentence names both places."""
+    ran = cli_here("search", TEXT, cwd=tmp_path)
+    assert (ran.code, "either --vectors FILE or --postgres URL" in ran.err) == (2, True)
+
+
+@pytest.mark.usefixtures("images")
+def test_a_search_does_not_wait_for_a_service_that_is_down(
+    served: FakeService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person waits for it, where a job may wait an hour."""
+    policies: list[RetryPolicy] = []
+
+    def from_env(_environment: object, *, model_version: str, retry: RetryPolicy) -> AsyncVisionEmbedder:
+        policies.append(retry)
+        return AsyncVisionEmbedder(served.endpoint, "k", model_version=model_version, retry=retry)
+
+    monkeypatch.setattr(AsyncVisionEmbedder, "from_env", from_env)
+    assert search(tmp_path, served, TEXT).code == 0
+    assert [policy.outage_limit_s for policy in policies] == [0]
+
+
+@pytest.mark.usefixtures("images")
+def test_a_condition_that_nothing_meets_costs_no_call(served: FakeService, tmp_path: Path) -> None:
+    """It is counted before the query is embedded."""
+    ran = search(tmp_path, served, TEXT, "--where", "year < 0")
+    assert (ran.code, ran.out, ran.err, served.calls) == (0, "", "Nothing was found\n", [])
+
+
+def test_an_empty_file_is_searched_without_a_call(served: FakeService, tmp_path: Path) -> None:
     """Nothing is found in it, and nothing is paid for."""
     (content,) = make_images(tmp_path, 1).values()
     write_merged(tmp_path / "m.parquet", np.array([vector_for(content)])[:0])
     for query in (TEXT, "00000-image.jpg"):
-        ran = await search(tmp_path, service, query, "--images=.", "--sheet=s.png")
+        ran = search(tmp_path, served, query, "--images=.", "--sheet=s.png")
         assert (ran.code, ran.out, ran.err) == (0, "", "Nothing was found\n")
         assert not (tmp_path / "s.png").exists()
-        assert found(await search(tmp_path, service, query, "--json")) == []
-    assert service.calls == []
+        assert found(search(tmp_path, served, query, "--json")) == []
+    assert served.calls == []
 
 
 async def test_a_name_that_is_not_utf8_is_found_and_drawn(tmp_path: Path) -> None:
-    """By its text, and by its bytes as a shell would pass them."""
+    """By its text, and by its bytes as a shell passes them to a process."""
     (content,) = make_images(tmp_path / "made", 1).values()
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "caf\udce9.jpg").write_bytes(content)
     vectors = np.array([vector_for(b"a"), vector_for(b"b")])
     write_merged(tmp_path / "m.parquet", vectors, image_file=pa.array(["caf//e9.jpg", "../b.jpg"]))
     for query in ("caf//e9.jpg", "caf\udce9.jpg"):
-        ran = await search(tmp_path, None, query, "--images=images", "--sheet=s.png", "--json")
+        ran = await cli(
+            *("search", query, "--vectors=m.parquet", "--images=images", "--sheet=s.png", "--json"),
+            cwd=tmp_path,
+        )
         assert found(ran) == ["../b.jpg"]
 
 
-async def test_values_of_any_kind_are_printed_as_json(tmp_path: Path) -> None:
+def test_values_of_any_kind_are_printed_as_json(tmp_path: Path) -> None:
     """Dates, decimals, bytes, what is no number, nothing; a column called score does not hide ours."""
     day, noon = dt.date(1872, 11, 13), dt.datetime(1872, 11, 13, 12, tzinfo=dt.UTC)
     columns = {
@@ -209,7 +263,7 @@ async def test_values_of_any_kind_are_printed_as_json(tmp_path: Path) -> None:
     }
     vectors = np.array([vector_for(b"a"), vector_for(b"b")])
     write_merged(tmp_path / "m.parquet", vectors, **columns)
-    ran = await search(tmp_path, None, "0.jpg", "--json")
+    ran = search(tmp_path, None, "0.jpg", "--json")
     assert not {"NaN", "Infinity"} & set(re.findall(r"\w+", ran.out))
     (one,) = json.loads(ran.out)
     assert list(one)[:2] == ["image_file", "score"]

@@ -11,30 +11,26 @@ import pytest
 from PIL import Image
 
 from semart_vectors.demo import sample as sample_module
-from semart_vectors.demo.paintings import KINDS, motifs, paint
+from semart_vectors.demo.motifs import KINDS, motifs_of, paint
 from semart_vectors.demo.sample import Sample, make_sample
 from semart_vectors.errors import MetadataError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+
 Row = dict[str, str]
+PAINTERS = sample_module._PAINTERS
 SPLITS = ("semart_train.csv", "semart_test.csv", "semart_val.csv")
 COLUMNS = ["IMAGE_FILE", "DESCRIPTION", "AUTHOR", "TITLE", "TECHNIQUE", "DATE", "TYPE", "SCHOOL", "TIMEFRAME"]
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> Sample:
-    """Return the sample, made once for all tests here."""
-    return make_sample(tmp_path_factory.mktemp("sample") / "SemArt")
-
-
-@pytest.fixture(scope="module")
-def rows(sample: Sample) -> list[Row]:
+def rows(made_sample: Sample) -> list[Row]:
     """All rows in the order of the cleaning, read by nothing but the standard library."""
     found: list[Row] = []
     for split in SPLITS:
-        with (sample.directory / split).open(encoding="cp1252", newline="") as file:
+        with (made_sample.directory / split).open(encoding="cp1252", newline="") as file:
             found += csv.DictReader(file, delimiter="\t")
     return found
 
@@ -54,27 +50,27 @@ def files(directory: Path) -> dict[str, bytes]:
     return {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file()}
 
 
-def test_tables_have_the_form_of_semart(sample: Sample, rows: list[Row]) -> None:
+def test_tables_have_the_form_of_semart(made_sample: Sample, rows: list[Row]) -> None:
     """TAB, LF, a header without BOM, nine columns in order, nothing empty."""
     for split in SPLITS:
-        text = (sample.directory / split).read_bytes()
+        text = (made_sample.directory / split).read_bytes()
         assert text.startswith("\t".join(COLUMNS).encode() + b"\n")
         assert b"\r" not in text
     assert all(list(row) == COLUMNS and all(row.values()) for row in rows)
 
 
-def test_sample_counts_what_it_wrote(sample: Sample, rows: list[Row]) -> None:
+def test_sample_counts_what_it_wrote(made_sample: Sample, rows: list[Row]) -> None:
     """Each row has its image and each image its row; one row repeats an image."""
-    images = {path.name for path in sample.images_dir.iterdir()}
-    assert (sample.n_rows, sample.n_images) == (len(rows), len(images))
+    images = {path.name for path in made_sample.images_dir.iterdir()}
+    assert (made_sample.n_rows, made_sample.n_images) == (len(rows), len(images))
     assert images == {row["IMAGE_FILE"] for row in rows}
     assert len(rows) == len(images) + 1
     assert all(re.fullmatch(r"\d{5}-[a-z0-9_-]+\.jpg", name) for name in images)
 
 
-def test_every_image_is_whole(sample: Sample) -> None:
+def test_every_image_is_whole(made_sample: Sample) -> None:
     """All images decode, small enough to look at and large enough for the service."""
-    for path in sample.images_dir.iterdir():
+    for path in made_sample.images_dir.iterdir():
         with Image.open(path) as image:
             image.load()
             assert image.format == "JPEG"
@@ -82,10 +78,10 @@ def test_every_image_is_whole(sample: Sample) -> None:
         assert 4_000 < path.stat().st_size < 40_000
 
 
-def test_two_images_share_their_bytes(sample: Sample) -> None:
+def test_two_images_share_their_bytes(made_sample: Sample) -> None:
     """The same content lies under two names once."""
-    contents = Counter(path.read_bytes() for path in sample.images_dir.iterdir())
-    assert Counter(contents.values()) == {1: sample.n_images - 2, 2: 1}
+    contents = Counter(path.read_bytes() for path in made_sample.images_dir.iterdir())
+    assert Counter(contents.values()) == {1: made_sample.n_images - 2, 2: 1}
 
 
 def test_cleaning_keeps_every_type(cleaned: list[Row]) -> None:
@@ -107,9 +103,9 @@ def test_cleaning_has_something_to_drop(rows: list[Row]) -> None:
     assert min(count.values()) == 1
 
 
-def test_tables_are_awkward(sample: Sample, rows: list[Row]) -> None:
+def test_tables_are_awkward(made_sample: Sample, rows: list[Row]) -> None:
     """What trips a careless reader of SemArt is here too."""
-    train = (sample.directory / SPLITS[0]).read_bytes()
+    train = (made_sample.directory / SPLITS[0]).read_bytes()
     assert all(piece in train for piece in (b"\x92", b"\x9e", b"\xd7", b'""'))
     assert set("äéçõöüÁÉÜ") <= set(train.decode("cp1252"))
     titles = {row["TITLE"] for row in rows}
@@ -136,20 +132,26 @@ def test_descriptions_are_short_long_and_repeated(rows: list[Row]) -> None:
     assert max(Counter(row["DESCRIPTION"] for row in rows).values()) > 1
 
 
-def test_second_call_finds_the_sample(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_call_finds_the_sample(made_sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is painted where all is there."""
     monkeypatch.setattr(sample_module, "paint", None)
-    assert make_sample(sample.directory) == sample
+    assert make_sample(made_sample.directory) == made_sample
 
 
-def test_interrupted_sample_is_made_again_to_the_byte(sample: Sample, tmp_path: Path) -> None:
+def test_interrupted_sample_is_made_again_to_the_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where a call was interrupted the next one paints the very same sample, half-written images included."""
+    few = {name: each._replace(paintings=min(each.paintings, 2)) for name, each in PAINTERS.items()}
+    monkeypatch.setattr(sample_module, "_PAINTERS", few)
+    sample = make_sample(tmp_path / "whole")
     torn = tmp_path / "torn"
     (torn / "Images").mkdir(parents=True)
     image = next(sample.images_dir.iterdir())
     shutil.copy(sample.directory / SPLITS[1], torn)
     (torn / "Images" / f"{image.name}.part").write_bytes(image.read_bytes()[:500])
     assert files(make_sample(torn).directory) == files(sample.directory)
+    assert sample.n_images == 28
 
 
 @pytest.mark.parametrize("stranger", ["Images/12345-other.jpg", "semart_val.csv"])
@@ -162,7 +164,7 @@ def test_other_collection_is_left_alone(tmp_path: Path, stranger: str) -> None:
     assert files(tmp_path) == {stranger: b"precious"}
 
 
-@pytest.mark.parametrize(("kind", "motif"), [(kind, motif) for kind in KINDS for motif in motifs(kind)])
+@pytest.mark.parametrize(("kind", "motif"), [(kind, motif) for kind in KINDS for motif in motifs_of(kind)])
 def test_every_motif_can_be_painted(kind: str, motif: str) -> None:
     """Each motif gives a picture of the size asked for, with something to see on it."""
     for seed in range(3):

@@ -7,19 +7,20 @@ import re
 from typing import TYPE_CHECKING
 
 import httpx
-import pytest
 
 from chromium import needs_chromium, opened
 from helpers import jpeg
-from semart_vectors.emulator import Call, Emulator
+from semart_vectors.emulator import Emulator, ServedCall
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
+
 IMAGE = "/computervision/retrieval:vectorizeImage?api-version=2024-02-01"
 KEY = {"Ocp-Apim-Subscription-Key": "any", "content-type": "image/jpeg"}
 
-pytestmark = [needs_chromium, pytest.mark.timeout(180)]
+pytestmark = needs_chromium
 
 
 def text_of(page: str, identifier: str) -> str:
@@ -74,7 +75,7 @@ async def test_it_goes_on_without_a_reload(tmp_path: Path, monkeypatch: pytest.M
 
         def report_and_go_on(*, after: int | None, limit: int) -> dict[str, object]:
             told = report(after=after, limit=limit)
-            ledger.record(Call(operation="late", status=200, body_sha256="", body_bytes=0, arrived_s=0))
+            ledger.record(ServedCall(operation="late", status=200, body_sha256="", body_bytes=0, arrived_s=0))
             return told
 
         monkeypatch.setattr(ledger, "report", report_and_go_on)
@@ -89,12 +90,14 @@ async def test_a_fault_has_its_name(tmp_path: Path) -> None:
     async with Emulator() as emulator:
         for status, fault in ((200, "cut"), (503, "503:7"), (0, "reset")):
             emulator._service.ledger.record(
-                Call(operation="a", status=status, body_sha256="", body_bytes=0, arrived_s=0, fault=fault)
+                ServedCall(
+                    operation="a", status=status, body_sha256="", body_bytes=0, arrived_s=0, fault=fault
+                )
             )
         page, _ = await opened(emulator.endpoint, tmp_path)
     assert re.findall(r"</i>(\d*)<em[^>]*>(\w+)</em>", page) == [
         ("", "reset"),
-        ("503", "ordered"),
+        ("503", "injected"),
         ("200", "cut"),
     ]
 

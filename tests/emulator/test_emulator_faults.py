@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from test_emulator import GA, IMAGE, KEY, TEXT
 
+from emulator_requests import GA, IMAGE, KEY, TEXT
 from semart_vectors.emulator import Emulator, Fault, Faults, Lognormal, Uniform
 from semart_vectors.emulator.latency import Constant, parse_latency
 
@@ -74,10 +74,10 @@ async def test_an_answer_that_does_not_arrive_is_the_error_of_a_socket(
 async def test_a_dripping_body_is_whole_in_the_end(way: str) -> None:
     """Byte by byte, every byte arrives; a client whose patience is for each byte waits for all."""
     emulator = Emulator()
-    emulator.faults.next(1, "drip:0.8")
+    emulator.faults.next(1, "drip:1.4")
     async with served(emulator, way) as client:
         slow, quick = [
-            await client.post(TEXT, json=SHIP, timeout=httpx.Timeout(5, read=0.6)) for _ in range(2)
+            await client.post(TEXT, json=SHIP, timeout=httpx.Timeout(30, read=1)) for _ in range(2)
         ]
     assert slow.content == quick.content
 
@@ -119,6 +119,42 @@ async def test_every_status_has_the_words_of_the_service(status: int, says: str)
 async def test_a_retry_after_is_sent_as_it_is_ordered(raw: str) -> None:
     """Seconds, dates and junk."""
     assert (await struck(f"429:{raw}")).headers["retry-after"] == raw
+
+
+async def test_a_wait_in_seconds_stands_in_the_message_too() -> None:
+    """As the service says it."""
+    assert "Please retry after 7 seconds." in (await struck("429:7")).text
+
+
+async def test_no_content_is_sent_without_a_body() -> None:
+    """With the headers that are ordered."""
+    response = await struck(Fault("204", headers={"x-odd": "1"}))
+    assert (response.status_code, response.content, response.headers["x-odd"]) == (204, b"", "1")
+
+
+async def test_a_refusal_is_not_spoilt() -> None:
+    """A vector that is not there cannot be wrong, and the ledger names no fault."""
+    emulator = Emulator()
+    emulator.faults.next(1, "nan")
+    async with served(emulator, "in process") as client:
+        response = await client.post(TEXT, json={"text": ""})
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "InvalidRequest")
+    assert [(call.status, call.fault) for call in emulator.calls] == [(400, None)]
+
+
+async def test_what_is_sent_before_a_cut_arrives() -> None:
+    """The share of the body that the fault names, and headers that promise all of it."""
+    emulator = Emulator()
+    emulator.faults.next(1, "cut:0.5")
+    arrived, cut = b"", False
+    async with served(emulator, "on a port") as client, client.stream("POST", TEXT, json=SHIP) as response:
+        promised = int(response.headers["content-length"])
+        try:
+            async for part in response.aiter_raw():
+                arrived += part
+        except httpx.RemoteProtocolError:
+            cut = True
+    assert (cut, len(arrived)) == (True, promised // 2)
 
 
 async def test_other_headers_and_addresses_can_be_ordered() -> None:
@@ -201,7 +237,8 @@ async def test_faults_are_ordered_over_http() -> None:
         listed = (await client.get("/_emulator/faults")).json()
         assert listed["script"][0] == {**orders[0], "headers": {}}
         assert listed["by_chance"] == {"reset": 0.25}
-        assert (await client.delete("/_emulator/faults")).json()["script"] == []
+        cleared = (await client.delete("/_emulator/faults")).json()
+        assert (cleared["script"], cleared["by_chance"]) == ([], {})
     assert emulator.calls == []
 
 
@@ -239,7 +276,7 @@ def test_probabilities_are_at_most_one_in_sum() -> None:
     """A call has one fault at most."""
     faults = Faults({"503": 0.6})
     faults.at_random(0.7, "503")
-    with pytest.raises(ValueError, match="in sum"):
+    with pytest.raises(ValueError, match="add up to 0 to 1"):
         faults.at_random(0.4, "reset")
 
 

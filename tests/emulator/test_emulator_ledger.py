@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from semart_vectors.emulator import Call
+from semart_vectors.emulator import ServedCall
 from semart_vectors.emulator.ledger import Ledger
 
 
-def a_call(arrived_s: float = 0.0, status: int = 200, body_bytes: int = 0) -> Call:
+def a_call(arrived_s: float = 0.0, status: int = 200, body_bytes: int = 0) -> ServedCall:
     """Return a call of which the rest does not matter."""
-    return Call(
+    return ServedCall(
         operation="vectorizeText",
         status=status,
         body_sha256="ab" * 32,
@@ -22,7 +22,7 @@ def a_call(arrived_s: float = 0.0, status: int = 200, body_bytes: int = 0) -> Ca
     )
 
 
-def ledger_of(*calls: Call, now_s: float = 0.0) -> Ledger:
+def ledger_of(*calls: ServedCall, now_s: float = 0.0) -> Ledger:
     """Return a ledger that began at second 100 and now has these calls; they and `now_s` count from there."""
     times = iter([100.0])
     ledger = Ledger(clock=lambda: next(times, 100 + now_s))

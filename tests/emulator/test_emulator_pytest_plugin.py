@@ -72,7 +72,7 @@ def test_the_order_of_an_answers_members_is_to_be_had_both_ways(vision_emulator:
         f"{vision_emulator.endpoint}/computervision/retrieval:vectorizeImage?{QUERY}",
         headers={"Ocp-Apim-Subscription-Key": "key", "Content-Type": "application/octet-stream"},
         data=jpeg(1),
-        timeout=10,
+        timeout=60,
     )
     assert list(answer.json()) == ["vector", "modelVersion"]
     assert answer.json()["modelVersion"] == "2023-04-15"

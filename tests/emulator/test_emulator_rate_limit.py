@@ -78,6 +78,13 @@ def test_the_kinds_differ_around_the_edge_of_a_window() -> None:
     assert counts == {"sliding": 10, "fixed": 20, "bucket": 11}
 
 
+def test_rounding_admits_nobody_at_the_end_of_a_window() -> None:
+    """Half a second is the end of the fourth window of a tenth to some of the arithmetic."""
+    window = FixedWindow(1, 0.1, clock=lambda: 0.5)
+    assert window.admit() == 0
+    assert window.admit() > 0
+
+
 @pytest.mark.parametrize("kind", [SlidingWindow, FixedWindow, TokenBucket])
 @pytest.mark.parametrize(
     ("rate", "limit", "period_s"), [(20, 20, 1), (1, 1, 1), (2.5, 2, 0.8), (1 / 3, 20, 60), (0.001, 1, 1000)]

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from test_emulator import GA, IMAGE, OCTETS, TEXT, picture
 
+from emulator_requests import GA, IMAGE, OCTETS, TEXT, picture
+from fake_service import FakeService, Reply
 from semart_vectors.emulator import Emulator, RecordingsError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ async def test_what_was_not_recorded_is_refused_clearly(tmp_path: Path) -> None:
         old = await client.post(TEXT, json={"text": "a ship, κύμα"}, params={"model-version": "2022-04-11"})
     assert (other.status_code, other.json()["error"]["code"]) == (400, "NotRecorded")
     assert "SHA-256 ae448ac86c4e8e4d" in other.json()["error"]["message"]
-    assert old.json()["error"]["message"].endswith("it is there for model 2023-04-15.")
+    assert old.json()["error"]["message"].endswith("it has one for model 2023-04-15.")
 
 
 async def test_what_was_not_recorded_can_be_computed(tmp_path: Path) -> None:
@@ -130,7 +131,7 @@ async def test_a_folder_that_holds_something_else_is_refused_at_the_start(
 ) -> None:
     """What cannot be replayed shows before the first call."""
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(RecordingsError, match=r"is no recording|JSON object of file names|holds no record"):
+    with pytest.raises(RecordingsError, match=r"is not a recording|JSON object of file names|holds no"):
         async with Emulator(replay=tmp_path):
             pytest.fail("it began")
 
@@ -140,7 +141,9 @@ async def test_a_folder_that_holds_something_else_is_refused_at_the_start(
     [
         {"record": "folder"},
         {"replay_else_compute": True},
+        {"replay": "folder", "replay_else_compute": True, "upstream": "https://example.com"},
         {"upstream": "http://example.com"},
+        {"upstream": "http://127.0.0.1.example.com"},
         {"upstream": "nonsense"},
     ],
     ids=str,
@@ -149,6 +152,69 @@ def test_settings_that_contradict_each_other_are_refused(options: Options) -> No
     """No recording without an upstream, and no key over the network in clear."""
     with pytest.raises(ValueError, match=r"needs|must begin"):
         Emulator(**options)
+
+
+async def test_of_several_recordings_of_one_input_the_last_counts(tmp_path: Path) -> None:
+    """Whoever records again wants the new answer."""
+    image, _ = await recorded(tmp_path)
+    file = tmp_path / "recordings.jsonl"
+    first = file.read_bytes().splitlines(keepends=True)[0]
+    head = first.partition(b',"vector":')[0]
+    file.write_bytes(first + head + b',"vector":[1.5]}\n')
+    async with client_of(Emulator(replay=tmp_path)) as client:
+        replayed = await client.post(IMAGE, headers=OCTETS, content=picture())
+    assert image != replayed.content
+    assert replayed.json()["vector"] == [1.5]
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        (
+            b'{ "vector": [1.50,\n 2e-3 ], "modelVersion": "2023-04-15" }',
+            b'"model":"2023-04-15","vector":[1.50,2e-3]}',
+        ),
+        (b'{"modelVersion": null, "vector": [1]}', b""),
+        (b'{"vector": [1]}', b""),
+        (b"no JSON", b""),
+    ],
+)
+async def test_an_answer_is_recorded_on_one_line_and_only_with_a_model(
+    tmp_path: Path, body: bytes, line: bytes
+) -> None:
+    """In the digits that came; the client gets it as it came."""
+    async with FakeService(lambda _: Reply(body=body)) as upstream:
+        async with client_of(Emulator(record=tmp_path, upstream=f"{upstream.endpoint}/")) as client:
+            answer = await client.post(TEXT, json={"text": "ship"})
+        assert upstream.calls[0].target.startswith("/computervision/")
+    assert answer.content == body
+    recordings = (tmp_path / "recordings.jsonl").read_bytes()
+    assert recordings.count(b"\n") == bool(line)
+    assert recordings.endswith(line + b"\n" if line else b"")
+
+
+async def test_key_token_and_advice_are_passed_on() -> None:
+    """To the upstream what admits the caller, to the caller when to come back."""
+    advice = {"retry-after-ms": "250", "x-ms-retry-after-ms": "251", "apim-request-id": "an-id"}
+    async with FakeService(lambda _: Reply(429, b"{}", advice)) as upstream:
+        async with client_of(Emulator(upstream=upstream.endpoint)) as client:
+            answer = await client.post(TEXT, json={"text": "a"}, headers={"Authorization": "Bearer token"})
+        sent = upstream.calls[0].headers
+    assert (sent["ocp-apim-subscription-key"], sent["authorization"]) == ("any", "Bearer token")
+    assert {name: answer.headers[name] for name in advice} == advice
+
+
+async def test_an_answer_that_cannot_be_recorded_is_not_passed_on(tmp_path: Path) -> None:
+    """It would have to be paid for again; a disk that is full says so."""
+    async with Emulator() as upstream:
+        emulator = Emulator(record=tmp_path, upstream=upstream.endpoint)
+        async with client_of(emulator) as client:
+            await emulator._service.open()
+            (tmp_path / "recordings.jsonl").unlink()
+            (tmp_path / "recordings.jsonl").mkdir()
+            answer = await client.post(TEXT, json={"text": "ship"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "RecordingFailed")
+    assert "Is a directory" in answer.json()["error"]["message"]
 
 
 @pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="the real photographs are not on this machine")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from semart_vectors.emulator.pictures import read_picture
-from semart_vectors.emulator.vectors import image_vector, text_vector
+from semart_vectors.emulator.computed_vectors import image_vector, text_vector
+from semart_vectors.emulator.image_decoding import decode_image
 
 PHOTOGRAPHS = Path(__file__).parents[3] / "shared/data/azure_vectors"
 MODEL = "2023-04-15"
@@ -36,7 +36,7 @@ def encoded(image: Image.Image, image_format: str = "PNG", **options: int) -> by
 
 def cosine(one: bytes, other: bytes) -> float:
     """Return the cosine of two pictures' vectors."""
-    a, b = (image_vector(read_picture(body), MODEL).astype(np.float64) for body in (one, other))
+    a, b = (image_vector(decode_image(body), MODEL).astype(np.float64) for body in (one, other))
     return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
 
@@ -52,7 +52,7 @@ def test_near_duplicates_are_near_and_others_are_not() -> None:
 def test_the_same_picture_has_the_same_vector_on_every_machine() -> None:
     """Arithmetic on whole numbers gives the very bytes that were written down here."""
     patches = Image.frombytes("RGB", (8, 8), bytes(range(192))).resize((96, 96), Image.Resampling.NEAREST)
-    vector = image_vector(read_picture(encoded(patches)), MODEL)
+    vector = image_vector(decode_image(encoded(patches)), MODEL)
     assert hashlib.sha256(vector.tobytes()).hexdigest()[:16] == "a06e8d972f676653"
 
 
@@ -62,7 +62,7 @@ def test_texts_are_near_by_words_and_colours() -> None:
         text_vector(t, MODEL) for t in ("Ship in a storm", "a ship, in calm", "old man sits")
     )
     assert storm @ calm > 0.5 > abs(storm @ other) + 0.3
-    red, green = (image_vector(read_picture(encoded(scene(c, c, 70))), MODEL) for c in ("red", "green"))
+    red, green = (image_vector(decode_image(encoded(scene(c, c, 70))), MODEL) for c in ("red", "green"))
     assert text_vector("red", MODEL) @ red > text_vector("red", MODEL) @ green + 0.1
 
 
@@ -77,7 +77,7 @@ def test_neighbours_resemble_those_of_the_real_service() -> None:
     """Of ten real nearest photographs at least a quarter are found; by chance it is a twelfth."""
     vectors = json.loads((PHOTOGRAPHS / "vectors.json").read_bytes())
     ours = [
-        image_vector(read_picture((PHOTOGRAPHS / "images" / name).read_bytes()), MODEL) for name in vectors
+        image_vector(decode_image((PHOTOGRAPHS / "images" / name).read_bytes()), MODEL) for name in vectors
     ]
     found = [neighbours(np.array(table, dtype=np.float64)) for table in (ours, list(vectors.values()))]
     recall = np.mean([len(a & b) / 10 for a, b in zip(*found, strict=True)])

@@ -233,7 +233,6 @@ BODIES = damaged() | assembled() | st.binary(max_size=50) | JSON.map(lambda odd:
 
 
 @pytest.mark.row(17)
-@pytest.mark.timeout(300)
 def test_any_body_is_an_answer_by_the_letter_or_none(extent: Extent, score: Callable[[str], None]) -> None:
     """What is accepted is what a strict reading of it says, number for number."""
     verdicts: list[bool] = []

@@ -22,8 +22,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 import trustme
-from test_connection import context_of
 
+from certificates import context_of
 from command_line import end, start
 from fake_service import Call, FakeService, Reply, good_reply
 from helpers import jpeg, make_images
@@ -151,7 +151,6 @@ ODD = "k'\"&%=+/ <>\\{}~" + secrets.token_hex(12)
 
 
 @pytest.mark.row(26)
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("canary", [Canary(), Canary(ODD)], ids=["usual letters", "odd letters"])
 async def test_nothing_that_goes_wrong_shows_the_key(
     canary: Canary, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch,
@@ -241,7 +240,6 @@ def refuse(canary: Canary, places: list[tuple[str, str]], number: int) -> None:
 
 
 @pytest.mark.row(26)
-@pytest.mark.timeout(120)
 async def test_a_job_writes_no_key(tmp_path: Path, score: Callable[[str], None]) -> None:
     """Not in its checkpoint with failures that repeat it, its report, or what it is shown as."""
     canary = Canary()
@@ -276,7 +274,6 @@ warnings.simplefilter("always")
 
 
 @pytest.mark.row(26)
-@pytest.mark.timeout(120)
 async def test_the_command_line_shows_no_key(
     tmp_path: Path, extent: Extent, score: Callable[[str], None]
 ) -> None:

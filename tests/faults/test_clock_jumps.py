@@ -78,7 +78,6 @@ def times_of_calls(seed: int, jumps: dict[int, float]) -> list[float]:
 
 
 @pytest.mark.row(24)
-@pytest.mark.timeout(300)
 def test_calls_are_sent_when_they_would_be_without_jumps(
     extent: Extent, score: Callable[[str], None]
 ) -> None:
@@ -96,7 +95,6 @@ def test_calls_are_sent_when_they_would_be_without_jumps(
 
 
 @pytest.mark.row(24)
-@pytest.mark.timeout(300)
 def test_a_clock_that_was_set_between_runs_holds_nobody_up_for_long(
     tmp_path: Path, extent: Extent, score: Callable[[str], None]
 ) -> None:

@@ -44,7 +44,7 @@ def whole(tmp_path: Path) -> Path:
     """Make a checkpoint with every kind of file in it."""
     directory = tmp_path / "whole"
     for names in IMAGES.values():
-        checkpoint = Checkpoint(directory, model_version=MODEL).open()
+        checkpoint = Checkpoint.open(directory, model_version=MODEL)
         checkpoint.record([_done(name) for name in names])
         checkpoint.note_images_asked_for(7)
         checkpoint.note_calls_free_at(1.0)
@@ -80,7 +80,7 @@ def _damage(whole: Path, directory: Path, file: Path, content: bytes) -> After:
             merge_vectors(
                 pd.DataFrame({"image_file": ["a.jpg"]}), directory, directory.parent / "all.parquet"
             )
-    with Checkpoint(directory, model_version=MODEL) as checkpoint:
+    with Checkpoint.open(directory, model_version=MODEL) as checkpoint:
         lost = {name for name in EVERY_IMAGE if checkpoint.done(name) is None}
     table = pd.read_parquet(directory / "vectors")
     assert sorted(table["image_file"]) == sorted(EVERY_IMAGE - lost)
@@ -101,12 +101,12 @@ def test_a_cut_file_is_told_and_costs_only_what_was_cut(
         content = (whole / file).read_bytes()
         # A journal is zeros to its end, of which every length is like the next.
         lengths = range(min(len(content), 10_000))
-        for length in lengths[:: extent.pick(quick=331, all=17)]:
+        for length in lengths[:: extent.pick(quick=701, all=17)]:
             after = _damage(whole, tmp_path / "cut", file, content[:length])
             assert after.told or not any(content[length:]), f"{file} cut to {length}"
             assert after.lost <= _held_by(file)
         shutil.copytree(whole, tmp_path / "copy", dirs_exist_ok=True)
-        for length in lengths[:: extent.pick(quick=33, all=1)]:
+        for length in lengths[:: extent.pick(quick=67, all=1)]:
             (tmp_path / "copy" / file).write_bytes(content[:length])
             told = check_checkpoint(tmp_path / "copy").damaged
             assert told or not any(content[length:]), f"{file} cut to {length}"
@@ -121,7 +121,7 @@ def test_a_flipped_bit_is_told_and_costs_only_what_it_hit(
 ) -> None:
     """Anywhere, and twice as often in what is short: notes, footers, heads of records."""
     chance = random.Random(8)  # noqa: S311 - chance that can be repeated, no secret
-    flips = extent.pick(quick=120, all=3000)
+    flips = extent.pick(quick=60, all=3000)
     unnoticed = lost = 0
     files = [file for file in _files(whole) if (whole / file).stat().st_size]
     for number in range(flips):

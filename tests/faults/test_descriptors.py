@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,20 +16,20 @@ from helpers import make_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from scorecard import Extent
 
 
 @pytest.mark.row(6)
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("limit", [64, 40])
 async def test_too_few_file_descriptors_slow_a_job_down_and_no_more(
     extent: Extent, score: Callable[[str], None], tmp_path: Path, limit: int
 ) -> None:
     """The command line with `ulimit -n`, asked for more calls at once than it may open connections."""
-    count = extent.pick(quick=120, all=1_000)
+    count = extent.pick(quick=60, all=1_000)
     images = await asyncio.to_thread(make_images, tmp_path / "images", count)
-    async with FakeService(latency_s=0.05) as service:
+    async with FakeService(latency_s=0.03) as service:
         process = await asyncio.create_subprocess_exec(
             "sh", "-c", f'ulimit -n {limit} && exec "$@"', "sh",
             sys.executable, "-m", "semart_vectors", "embed", str(tmp_path / "images"),
@@ -77,7 +76,7 @@ async def run_with_few_left(endpoint: str, way: str, left: int, count: int) -> l
     """Embed images in a process from which descriptors are taken once it has begun; return what it says."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", TAKEN_AWAY, endpoint, way, str(left), str(count),
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip  # one line for what is run
     told = (await process.communicate())[0].decode()

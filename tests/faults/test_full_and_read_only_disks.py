@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scorecard import Extent
 
 STRACE = (
-    *("strace", "--follow-forks", "--quiet=all", "--output=strace.log", "--failed-only"),
+    *("strace", "--follow-forks", "--seccomp-bpf", "--quiet=all", "--output=strace.log", "--failed-only"),
     *("--absolute-timestamps=format:unix,precision:us", "--trace=file,desc,pwrite64,fallocate"),
 )
 """Notes when the disk refused something."""
@@ -66,7 +66,6 @@ async def disk_of(size: str, folder: Path) -> AsyncIterator[Disk]:
 
 
 @pytest.mark.row(3)
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("full", "per_s"), [("disk", 20), ("file", 100), ("disk", 300)])
 async def test_without_room_the_job_stops_and_keeps_what_it_paid_for(
     tmp_path: Path, extent: Extent, score: Callable[[str], None], full: str, per_s: int
@@ -120,7 +119,8 @@ async def _stops(site: Site, per_s: int, under: Sequence[str] = (), *, rows_a_pa
 
 async def _goes_on(site: Site) -> None:
     visible, before = await asyncio.to_thread(site.visible), len(site.service.paid)
-    assert (await site.run()).code == 0
+    site.service.latency_s = 0
+    await site.run_here()
     assert visible.isdisjoint(site.service.paid[before:])
     await asyncio.to_thread(site.check)
 

@@ -23,7 +23,7 @@ from fake_service import MODEL, vector_for
 from helpers import QUICK, jpeg
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, check_checkpoint, merge_vectors
 from semart_vectors.checkpoint.store import Checkpoint, Done
-from semart_vectors.pipeline.recorder import Recorder
+from semart_vectors.pipeline.recorder import OutcomeRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,17 +104,17 @@ class Histories(RuleBasedStateMachine):
             record(checkpoint, entries)
             recorded.update((entry.image_file, b"") for entry in entries if isinstance(entry, Done))
 
-        async def die(_: Recorder) -> None:
+        async def die(_: OutcomeRecorder) -> None:
             """A killed process records no more."""
 
         with (
             mock.patch.object(Checkpoint, "record", remember),
             mock.patch.object(Checkpoint, "close", lambda checkpoint: checkpoint._closing.close()),
-            mock.patch.object(Recorder, "finish", die),
+            mock.patch.object(OutcomeRecorder, "finish", die),
             suppress(asyncio.CancelledError),
         ):
             asyncio.run(self._run(kill_after=calls))
-        with Checkpoint(self.checkpoint, model_version=MODEL):
+        with Checkpoint.open(self.checkpoint, model_version=MODEL):
             pass
         left = self._read()
         assert set(recorded) | set(was_known) == set(left)

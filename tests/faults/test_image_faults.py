@@ -22,7 +22,7 @@ from fake_service import Call, FakeService, Reply, good_reply, vector_for
 from helpers import jpeg
 from semart_vectors import ImageRepair
 from semart_vectors.errors import InvalidInputError
-from semart_vectors.images.load import MAX_BYTES, check_image
+from semart_vectors.images.read_image import MAX_BYTES, check_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from scorecard import Extent
 
-pytestmark = [pytest.mark.row(21), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.row(21)
 
 EMBED = ("embed", "images", "--requests-per-second=1000", "--max-in-flight=2", "--checkpoint")
 
@@ -272,7 +272,7 @@ async def test_a_file_without_permission_is_told(tmp_path: Path, service: FakeSe
 
 def test_an_image_cut_anywhere_is_refused(extent: Extent, score: Callable[[str], None]) -> None:
     """At every length, until nothing that a picture needs is missing."""
-    step = extent.pick(quick=37, all=1)
+    step = extent.pick(quick=71, all=1)
     cuts = 0
     for format_ in ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "ICO"):
         whole = saved(noise("RGB"), format_)

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
     from fake_service import FakeService
 
-pytestmark = [pytest.mark.row(23), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.row(23)
 
 HEADER = b"image_file\ttitle\n"
 
 FAULTY = {
     "cp1252": (HEADER + b"a.jpg\tA\nb.jpg\tCaf\xe9\n", "line 3: undefined bytes; convert the table to UTF-8"),
     "UTF-16 with a mark": ("image_file\ttitle\n".encode("utf-16"), "line 1: a UTF-16 byte order mark"),
-    "UTF-16 without one": ("image_file\ttitle\n".encode("utf-16-le"), "line 1: a zero byte"),
+    "UTF-16 without one": ("image_file\ttitle\n".encode("utf-16-le"), "line 1: a NUL byte"),
     "cut in a character": (HEADER + b"a.jpg\tA\nb.jpg\t\xf0\x9f\x9a", "line 3: undefined bytes"),
-    "a zero byte": (HEADER + b"a.jpg\tA\nb.jpg\tB\0\n", "line 3: a zero byte"),
+    "a zero byte": (HEADER + b"a.jpg\tA\nb.jpg\tB\0\n", "line 3: a NUL byte"),
     "a short row": (HEADER + b"a.jpg\tA\nb.jpg\nc.jpg\tC\n", "line 3: 1 fields where the header has 2"),
     "a long row": (HEADER + b"a.jpg\tA\tmore\n", "line 2: 3 fields where the header has 2"),
     "a long row behind quotes": (HEADER + b'a.jpg\t"A\nB"\n\nb.jpg\tB\tC\n', "line 5: 3 fields where"),
@@ -37,7 +37,7 @@ FAULTY = {
     "text behind a quote": (HEADER + b'a.jpg\t"A"B\n', "begins on line 2 is malformed"),
     "lines that end with CR": (b"image_file\ttitle\ra.jpg\tA\r", "begins on line 1 is malformed"),
     "a name twice": (HEADER + b'a\t"\n"\nb\tB\na\tC\n', "line 5: image_file is 'a', as in line 2"),
-    "an empty name": (HEADER + b"a.jpg\tA\n\n\tB\n", "line 4: image_file is empty or no text"),
+    "an empty name": (HEADER + b"a.jpg\tA\n\n\tB\n", "line 4: image_file is empty or not text"),
     "a column twice": (b"image_file\ttitle\ttitle\n", "more than one column is named 'title'"),
     "no names": (b"name\ttitle\na.jpg\tA\n", "no column image_file; the columns are 'name', 'title'"),
     "another case": (b"IMAGE_FILE\ttitle\na.jpg\tA\n", "no column image_file; the columns are 'IMAGE_FILE'"),

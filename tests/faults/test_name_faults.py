@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from scorecard import Extent
 
-pytestmark = [pytest.mark.row(22), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.row(22)
 
 NAMES = [
     b" .jpg", b"  two  blanks .jpg", b"tab\t.jpg", b"\nnew\nline.jpg", b"return\r.jpg", b"both\r\n.jpg",
@@ -106,8 +106,9 @@ async def test_names_of_every_kind_come_through_the_whole_line(
     await run(*embed)
     await run(*embed, "--metadata", "names.tsv", "--json")
     assert len(service.calls) == len(images)
-    await run("merge", "names.tsv", "ck", "-o", "out.parquet", "--json")
-    await run("merge", "names.tsv", "ck", "-o", "out.csv")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run("merge", "names.tsv", "ck", "-o", "out.parquet", "--json"))
+        group.create_task(run("merge", "names.tsv", "ck", "-o", "out.csv"))
     check(pd.read_parquet(tmp_path / "ck" / "vectors"), images)
     check(pd.read_parquet(tmp_path / "out.parquet"), images)
     for table in await asyncio.to_thread(read_tab, tmp_path / "out.csv"):
@@ -160,7 +161,7 @@ async def _through_the_line(folder: Path, names: list[bytes]) -> None:
 
 def test_names_of_any_bytes_come_through_the_whole_line(extent: Extent, score: Callable[[str], None]) -> None:
     """At random, some in a folder of such a name."""
-    examples = extent.pick(quick=30, all=1000)
+    examples = extent.pick(quick=15, all=1000)
 
     @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
     @given(folder=PARTS, names=st.lists(PARTS, min_size=1, max_size=6, unique=True), inside=st.integers(0, 3))

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
-from test_cli import embed
 
+from command_line import embed
 from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import QUICK, make_images
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
-from semart_vectors.checkpoint.store import read_failures
+from semart_vectors.checkpoint.failures import read_failures
 from semart_vectors.errors import (
     AuthenticationError,
     EndpointError,
@@ -111,7 +111,6 @@ def open_embedder(service: FakeService) -> AsyncVisionEmbedder:
 
 
 @pytest.mark.row(14)
-@pytest.mark.timeout(600)
 async def test_a_job_stops_and_the_next_one_goes_on(
     tmp_path: Path, extent: Extent, score: Callable[[str], None]
 ) -> None:
@@ -141,7 +140,6 @@ async def test_a_job_stops_and_the_next_one_goes_on(
 
 
 @pytest.mark.row(14)
-@pytest.mark.timeout(600)
 async def test_the_command_line_says_which_it_was(
     tmp_path: Path, extent: Extent, score: Callable[[str], None]
 ) -> None:

@@ -96,7 +96,6 @@ async def share_one_embedder(ledger: Ledger, **options: Any) -> None:
 
 
 @pytest.mark.row(10)
-@pytest.mark.timeout(600)
 def test_nobody_who_shares_an_embedder_is_early(extent: Extent, score: Callable[[str], None]) -> None:
     """Each value in each place, to first attempts and to retries, with shorter pauses asked for meanwhile."""
     chance = random.Random(10)  # noqa: S311 - chance that can be repeated, no secret

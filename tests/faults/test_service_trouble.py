@@ -15,9 +15,9 @@ import pytest
 from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import QUICK, jpeg, make_images
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, RetryPolicy
-from semart_vectors.calls import breaker as _breaker, health as _health
+from semart_vectors.calls import circuit_breaker as _breaker, health as _health
 from semart_vectors.calls.limiter import SteadyLimiter
-from semart_vectors.checkpoint.store import read_status
+from semart_vectors.checkpoint.status import read_status
 from semart_vectors.emulator.rate_limit import LIMITS, LimitKind
 from virtual_clock import run_virtual
 from virtual_service import drive
@@ -51,10 +51,13 @@ def test_a_limit_is_used_up_and_not_exceeded_for_an_hour(extent: Extent, score: 
 
 
 @pytest.mark.row(11)
-@pytest.mark.timeout(300)
 async def test_a_limit_is_used_up_and_not_exceeded_on_real_sockets(extent: Extent, score: Score) -> None:
-    """As the fake service's three judges see it at the same time."""
-    count = extent.pick(quick=50, all=600)
+    """As the fake service's three judges see it at the same time.
+
+    The quick share only counts that each image has its vector, and each refusal one more call: how well a
+    pace is kept depends on what else the machine does, and the test before this one measures it.
+    """
+    count = extent.pick(quick=15, all=600)
     shares, slowest = [], 0.0
     pictures = [jpeg(number) for number in range(20)]
     answers = {picture: Reply(body=answer_to(picture)) for picture in pictures}  # no judge stands still
@@ -71,7 +74,8 @@ async def test_a_limit_is_used_up_and_not_exceeded_on_real_sockets(extent: Exten
             AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=LIMIT) as embedder,
         ):
             batch = await embedder.embed_images(pictures[number % 20] for number in range(count))
-        assert len(batch.sources) == count
+        assert len(batch.sources) == len(service.paid) == count
+        assert len(service.calls) == count + service.statuses.count(429)
         took_s = service.calls[-1].arrived_s - service.calls[0].arrived_s
         shares.append(service.statuses.count(429) / len(service.calls))
         slowest = max(slowest, took_s / ((count - 1) / LIMIT))
@@ -83,8 +87,9 @@ async def test_a_limit_is_used_up_and_not_exceeded_on_real_sockets(extent: Exten
                 group.create_task(embed(kind))
     finally:
         gc.enable()
-    assert max(shares) < 0.002
-    assert slowest <= extent.pick(quick=1.15, all=1.05)  # the first two seconds go more slowly
+    if extent.is_all:
+        assert max(shares) < 0.002
+        assert slowest <= 1.05
     score(f"{max(shares):.2%} refused and {slowest:.3f} × ideal of {count} images on real sockets")
 
 
@@ -95,7 +100,6 @@ FAILURES = (
 
 
 @pytest.mark.row(12)
-@pytest.mark.timeout(300)
 async def test_random_failures_lose_no_image(extent: Extent, score: Score, tmp_path: Path) -> None:
     """A fifth of all answers are none, and the job has every vector right."""
     count = extent.pick(quick=300, all=3_000)
@@ -221,16 +225,16 @@ def outlast(way: str, in_flight: int, extent: Extent, monkeypatch: pytest.Monkey
 async def test_a_job_goes_on_by_itself_after_an_outage(
     score: Score, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All of it, on real sockets, with times a hundredth as long."""
+    """All of it, on real sockets, with times of a few hundredths."""
     monkeypatch.setattr(_health, "DOWN_AFTER_S", 0.05)
-    monkeypatch.setattr(_breaker, "PROBE_EVERY_S", 0.3)
+    monkeypatch.setattr(_breaker, "PROBE_EVERY_S", 0.1)
     images = await asyncio.to_thread(make_images, tmp_path / "images", 100)
     down_until_s = None
 
     def answer(call: Call) -> Reply:
         nonlocal down_until_s
         if len(service.paid) == 30 and down_until_s is None:
-            down_until_s = call.arrived_s + 2
+            down_until_s = call.arrived_s + 0.7
         is_down = down_until_s is not None and call.arrived_s < down_until_s
         return error_reply(500) if is_down else good_reply(call)
 

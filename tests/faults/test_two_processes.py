@@ -1,4 +1,4 @@
-"""Two processes and one checkpoint: the second leaves, and a dead one's lock is none."""
+"""Two processes and one checkpoint: the second leaves, and a dead process holds no lock."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ USUAL_START_S = 0.5
 
 
 @pytest.mark.row(9)
-@pytest.mark.timeout(300)
 async def test_the_second_leaves_and_the_third_follows_the_dead(
     tmp_path: Path, extent: Extent, score: Callable[[str], None]
 ) -> None:
-    """Each call bears the key of its process, so the ledger tells who made it."""
-    rounds = extent.pick(quick=4, all=50)
+    """Each call bears the key of its process, so the ledger tells who made it.
+
+    The holder has so many images that it is never done before it is killed, however slow the machine is.
+    """
+    rounds = extent.pick(quick=2, all=50)
     took_s: list[float] = []
-    start_s = await asyncio.to_thread(_start_s)
     async with FakeService(latency_s=0.02) as service:
-        site = Site(tmp_path, service, rounds * 150)
+        site = Site(tmp_path, service, 400 + rounds * 20)
         for number in range(rounds):
-            async with site.started(per_s=20, key=f"holder-{number}") as holder:
+            async with site.started(per_s=5, key=f"holder-{number}") as holder:
                 await service.calls_reach(len(service.calls) + 1)
                 assert _callers(service)[-1] == f"holder-{number}"  # though the one before was just killed
                 began_s = time.monotonic()
-                async with site.started(per_s=20, key=f"second-{number}") as second:
+                async with site.started(per_s=5, key=f"second-{number}") as second:
                     ran = await second.end()
                 took_s.append(time.monotonic() - began_s)
                 assert ran.code == 7
@@ -48,9 +49,12 @@ async def test_the_second_leaves_and_the_third_follows_the_dead(
                 assert holder.process.returncode is None
                 holder.process.kill()
                 await holder.process.wait()
-        assert statistics.median(took_s) <= 2 + max(0, start_s - USUAL_START_S)
+        if extent.is_all:
+            start_s = await asyncio.to_thread(_start_s)
+            assert statistics.median(took_s) <= 2 + max(0, start_s - USUAL_START_S)
         assert not [key for key in _callers(service) if key.startswith("second")]
-        assert (await site.run()).code == 0
+        service.latency_s = 0
+        await site.run_here()
         await asyncio.to_thread(site.check)
     score(
         f"{rounds} rounds: exit 7 after {statistics.median(took_s):.1f} s, at most {max(took_s):.1f}; "

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +19,11 @@ from fake_service import vector_for
 from helpers import jpeg
 from semart_vectors import EmbeddingJob, ImageRepair
 from semart_vectors.errors import ConfigurationError, InvalidInputError
-from semart_vectors.images import repair as repairs_module
-from semart_vectors.images.load import check_image
+from semart_vectors.images import read_image as load_module, repair as repairs_module
+from semart_vectors.images.read_image import check_image
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
 
     from fake_service import FakeService
@@ -210,6 +214,43 @@ def test_a_side_that_the_service_does_not_take_is_no_option(side_px: int) -> Non
     """It is said before anything is done."""
     with pytest.raises(ConfigurationError, match="must be 11 to 15999"):
         ImageRepair(max_side_px=side_px)
+
+
+def test_one_large_file_at_a_time_is_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small ones do not wait for one another; what is too large for memory is not read at all."""
+    real_read, reading, together = load_module.read_file, set[str](), threading.Barrier(2)
+    at_once: dict[str, int] = {}
+
+    def read_file(path: Path, *, max_bytes: int) -> tuple[bytes, os.stat_result]:
+        kind = path.name[0]
+        reading.add(path.name)
+        with suppress(threading.BrokenBarrierError):
+            together.wait(5 if kind == "s" else 0.2)  # for the other one, which comes if it may
+        at_once[kind] = max(at_once.get(kind, 0), len(reading))
+        content = real_read(path, max_bytes=max_bytes)
+        reading.discard(path.name)
+        return content
+
+    monkeypatch.setattr(repairs_module, "read_file", read_file)
+    monkeypatch.setattr(repairs_module, "MAX_BYTES", len(jpeg(1)))
+    for kind, data in (("small", jpeg(1)), ("large", jpeg(1) + b"\0")):
+        paths = [tmp_path / f"{kind} {number}" for number in range(2)]
+        for path in paths:
+            path.write_bytes(data)
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(ImageRepair().load_file, paths))
+        together.reset()
+    assert at_once == {"s": 2, "l": 1}
+
+
+def test_a_file_beyond_all_reason_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a file is in memory while it is repaired: 256 MiB is the most."""
+    assert repairs_module._MAX_FILE_BYTES == 256 * 1024 * 1024
+    monkeypatch.setattr(ImageRepair, "apply", None)
+    with (tmp_path / "a.jpg").open("wb") as file:
+        file.truncate((1 << 28) + 1)
+    with pytest.raises(InvalidInputError, match="268,435,457 bytes"):
+        ImageRepair().load_file(tmp_path / "a.jpg")
 
 
 async def test_a_job_sends_what_was_repaired_and_records_it(

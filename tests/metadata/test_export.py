@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +13,8 @@ import pytest
 from command_line import cli
 from merged import NAMES, merged, table_of, vectors_of
 from semart_vectors import files
-from semart_vectors.errors import MetadataError
-from semart_vectors.metadata import merged_file
+from semart_vectors.errors import ConfigurationError, VectorFileError
+from semart_vectors.metadata import vector_file
 from semart_vectors.metadata.export import export_vectors
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def test_vectors_and_names_are_those_of_the_merged_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bit for bit, in its order, names with newlines too; blocks join without a seam."""
-    monkeypatch.setattr(merged_file, "BLOCK_ROWS", 4)
+    monkeypatch.setattr(vector_file, "BLOCK_ROWS", 4)
     vectors = vectors_of(len(NAMES))
     (tmp_path / "out").mkdir()
     assert export_vectors(merged(tmp_path, vectors), tmp_path / "out" / "v.npy") == len(NAMES)
@@ -53,7 +54,7 @@ def test_vectors_never_stand_beside_the_names_of_others(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(merged_file.Paintings, "blocks", cut)
+        patched.setattr(vector_file.VectorFile, "blocks", cut)
         with pytest.raises(KeyboardInterrupt):
             export_vectors(other, output)
     assert (output.read_bytes(), names_in(tmp_path / "v.jsonl")) == (before, NAMES[:3])
@@ -73,13 +74,20 @@ def test_vectors_never_stand_beside_the_names_of_others(
 def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
     """Damage, other names, other files, no folder."""
     path = merged(tmp_path, vectors_of(3))
-    for output in ("v.npz", "missing/v.npy"):
-        with pytest.raises(MetadataError):
+    (tmp_path / "folder.npy").mkdir()
+    (tmp_path / "names.jsonl").mkdir()
+    for output, reason in {
+        "v.npz": "must end with .npy",
+        "missing/v.npy": "missing is not a folder; create it first",
+        "folder.npy": "folder.npy: it is a folder",
+        "names.npy": "names.jsonl: it is a folder",
+    }.items():
+        with pytest.raises(ConfigurationError, match=re.escape(reason)):
             export_vectors(path, tmp_path / output)
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     path.write_bytes(damaged)
-    with pytest.raises(MetadataError, match="cannot read"):
+    with pytest.raises(VectorFileError, match="cannot read"):
         export_vectors(path, tmp_path / "v.npy")
     assert not (tmp_path / "v.npy").exists()
 

@@ -230,7 +230,7 @@ NAN = pa.array([[float("nan")] * DIMENSION], pa.list_(pa.float32(), DIMENSION))
         ({"image_file": pa.array([None], pa.string())}, CheckpointDamagedError, "a value is missing"),
         ({"vector": NULL}, CheckpointDamagedError, "a value is missing"),
         ({"vector": HOLE}, CheckpointDamagedError, "a value is missing"),
-        ({"vector": NAN}, CheckpointDamagedError, "no finite number"),
+        ({"vector": NAN}, CheckpointDamagedError, "not finite"),
     ],
 )  # fmt: skip  # a fault a line
 def test_parts_that_do_not_fit_are_refused(
@@ -265,7 +265,7 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("raised", "error", "told"),
     [
-        (FileNotFoundError(2, "gone"), CheckpointInUseError, r"part-0\.parquet went while it was"),
+        (FileNotFoundError(2, "gone"), CheckpointInUseError, r"part-0\.parquet was removed while it was"),
         (OSError(5, "Input/output error"), DiskError, r"cannot read .*part-0\.parquet: Input"),
     ],
 )  # fmt: skip  # a fault a line
@@ -302,7 +302,7 @@ def test_no_match_at_all_shows_a_name_of_each_side(tmp_path: Path) -> None:
     """The usual reason is a folder in front of the names."""
     write_part(tmp_path, ["b.jpg", "a.jpg"])
     with pytest.raises(
-        MetadataError, match=r"has 'Images/a\.jpg', the checkpoint 'a\.jpg'; are the names rel"
+        MetadataError, match=r"has 'Images/a\.jpg', the checkpoint has 'a\.jpg'; are the names rel"
     ):
         merge_vectors(table_of(["Images/a.jpg"]), tmp_path, tmp_path / "out.parquet")
 
@@ -310,12 +310,12 @@ def test_no_match_at_all_shows_a_name_of_each_side(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "told"),
     [
-        (table_of(["a"]).assign(vector=1), "the table: a column vector is there already: drop it"),
-        (table_of(["a"]).assign(vector=1, model_version=1), "a column vector and model_version is there"),
+        (table_of(["a"]).assign(vector=1), "the table has a column vector already: drop it"),
+        (table_of(["a"]).assign(vector=1, model_version=1), "a column vector and model_version already"),
         (table_of([]).astype("str"), "the table: no rows to merge"),
         (table_of(["a"]).rename(columns=str.upper), "no column image_file; the columns are 'IMAGE_FILE'"),
         (table_of(["a", "a"]), "the table, row 1 .*: image_file is 'a', as in row 0 "),
-        (table_of(["a"]).assign(image_file=7), "the table, row 0 .*: image_file is empty or no text"),
+        (table_of(["a"]).assign(image_file=7), "the table, row 0 .*: image_file is empty or not text"),
     ],
 )  # fmt: skip  # a fault a line
 def test_metadata_that_cannot_be_merged_is_refused(tmp_path: Path, table: pd.DataFrame, told: str) -> None:
@@ -330,7 +330,7 @@ def test_metadata_that_cannot_be_merged_is_refused(tmp_path: Path, table: pd.Dat
     [
         ("absent/out.parquet", "absent is not a folder; create it first"),
         ("out.json", r"must end with \.parquet, or with \.csv or \.tsv"),
-        ("vectors/../table.csv", "is the metadata itself: rows without a vector would be lost"),
+        ("vectors/../table.csv", "is the metadata itself: it would lose its rows without a vector"),
         ("vectors/out.parquet", "would become a part of the checkpoint"),
     ],
 )  # fmt: skip  # a fault a line
@@ -339,5 +339,5 @@ def test_an_output_in_a_wrong_place_is_refused_first(tmp_path: Path, output: str
     part = write_part(tmp_path, ["a"])
     write_metadata(table_of(["a"]), tmp_path / "table.csv")
     part.write_bytes(b"not even looked at")
-    with pytest.raises(MetadataError, match=told):
+    with pytest.raises(ConfigurationError, match=told):
         merge_vectors(str(tmp_path / "table.csv"), str(tmp_path), str(tmp_path / output))

@@ -168,16 +168,17 @@ def test_other_columns_and_line_ends_do_not_matter(tmp_path: Path) -> None:
 
 def test_cleaning_says_once_what_it_dropped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Missing splits are a warning, the rows each rule dropped one line."""
-    rows = [row("a.jpg", "A"), row("b.jpg", "A"), row("a.jpg", "A"), row("c.jpg", title=""), row("d.jpg")]
-    write_split(tmp_path, *rows, row("e.jpg", "UNKNOWN"), row("f.jpg", "UNKNOWN"))
+    rows = [row("a.jpg", "A"), row("b.jpg", "A"), *[row("a.jpg", "A")] * 2, row("c.jpg", title="")]
+    rows += [row("d.jpg"), row("e.jpg", "B"), row("f.jpg", "C")]
+    write_split(tmp_path, *rows, *(row(f"{number}.jpg", "UNKNOWN") for number in range(4)))
     with caplog.at_level(logging.INFO, logger="semart_vectors"):
         assert len(clean_semart(tmp_path, more_than=1)) == 2
     warning, told = caplog.records
     assert warning.levelname == "WARNING"
     assert "no semart_test.csv, semart_val.csv; only semart_train.csv is read" in warning.getMessage()
     assert told.getMessage().endswith(
-        "7 rows; dropped 1 with an empty field, 1 of a repeated image_file, "
-        "1 of authors with at most 1 paintings, 2 of unknown artists; kept 2"
+        "12 rows; dropped 1 with an empty field, 2 of a repeated image_file, "
+        "3 of authors with at most 1 paintings, 4 of unknown artists; kept 2"
     )
 
 
@@ -204,7 +205,7 @@ GOOD = HEADER.encode() + b"\n" + row("a.jpg").encode() + b"\n"
         (GOOD + row("b.jpg").encode() + b"\x81\n", "line 3: undefined bytes; the SemArt tables are in"),
         (b"\xef\xbb\xbf" + GOOD, "line 1: a UTF-8 byte order mark"),
         (GOOD.decode().encode("utf-16"), "line 1: a UTF-16 byte order mark"),
-        (GOOD.decode().encode("utf-16-le"), "line 1: a zero byte"),
+        (GOOD.decode().encode("utf-16-le"), "line 1: a NUL byte"),
         (GOOD + row("b.jpg", "DÜRER").encode() + b"\n", "line 3: text in UTF-8; the SemArt"),
     ],
 )  # fmt: skip  # a fault a line

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -10,10 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from semart_vectors.errors import MetadataError
+from semart_vectors.errors import ConfigurationError, DiskError, MetadataError, VectorFileError
+from semart_vectors.gallery import Gallery
 from semart_vectors.metadata.tables import read_metadata, write_metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
@@ -67,8 +71,8 @@ def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path: Path) -> None:
     [
         (b"name\ttitle\na\tb\n", "no column image_file; the columns are 'name', 'title'"),
         (b"image_file,title\na,b\n", "is separated by commas: it must be separated by TABs"),
-        (b"image_file\na\nb\na\nb\nc\nc\nd\nd", "line 4: image_file is 'a', as in line 2; so it is with 3"),
-        (b"image_file\ttitle\na\tx\n\ty\n", "table.tsv, line 3: image_file is empty or no text"),
+        (b"image_file\na\nb\na\nb\nc\nc\nd\nd", "line 4: image_file is 'a', as in line 2 (and 3 more names)"),
+        (b"image_file\ttitle\na\tx\n\ty\n", "table.tsv, line 3: image_file is empty or not text"),
         (b"image_file\na\n\xe9\n", "line 3: undefined bytes; convert the table to UTF-8"),
         (None, "table.tsv: No such file or directory"),
     ],
@@ -93,18 +97,38 @@ def test_a_damaged_parquet_table_is_refused(tmp_path: Path) -> None:
             read_metadata(path)
 
 
+@pytest.mark.parametrize(("number", "kind"), [(errno.EIO, DiskError), (errno.EACCES, None)])
+@pytest.mark.parametrize("read", [read_metadata, Gallery.open], ids=["a table", "a file of vectors"])
+def test_a_disk_that_fails_is_not_a_fault_of_the_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    read: Callable[[Path], object],
+    number: int,
+    kind: type[Exception] | None,
+) -> None:
+    """It may be all right; any other reason is about the file itself."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
+    kind = kind or (MetadataError if read is read_metadata else VectorFileError)
+    with pytest.raises(kind, match=rf"cannot read .*table\.parquet: {os.strerror(number)}"):
+        read(tmp_path / "table.parquet")
+
+
 def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
     """A number or a null in image_file names nothing."""
     pq.write_table(pa.table({"image_file": [7, 8]}), tmp_path / "table.parquet")
     with pytest.raises(
         MetadataError,
-        match=r"row 0 .*: image_file is empty or no text; .* 1 more row",
+        match=r"row 0 .*: image_file is empty or not text \(and 1 more row\)",
     ):
         read_metadata(tmp_path / "table.parquet")
 
 
 def test_what_cannot_be_written_is_said_before_anything_is(tmp_path: Path) -> None:
-    """Unknown form, no folder, a folder in its place, no names, mixed columns, a zero byte."""
+    """Unknown form, no folder, a folder in its place, no names, mixed columns, a NUL."""
     table = pd.DataFrame({"image_file": ["a"]})
     (tmp_path / "folder.csv").mkdir()
     for name, told in {
@@ -112,12 +136,12 @@ def test_what_cannot_be_written_is_said_before_anything_is(tmp_path: Path) -> No
         "absent/table.csv": "absent is not a folder; create it first",
         "folder.csv": "it is a folder",
     }.items():
-        with pytest.raises(MetadataError, match=told):
+        with pytest.raises(ConfigurationError, match=told):
             write_metadata(table, tmp_path / name)
     with pytest.raises(MetadataError, match="no column image_file"):
         write_metadata(table.rename(columns={"image_file": "name"}), tmp_path / "table.csv")
     with pytest.raises(MetadataError, match="a column that cannot be stored"):
         write_metadata(pd.DataFrame({"image_file": ["a", "b"], "mixed": [1, "x"]}), tmp_path / "table.csv")
-    with pytest.raises(MetadataError, match="a zero byte"):
+    with pytest.raises(MetadataError, match="a NUL character"):
         write_metadata(table.assign(title="\0"), tmp_path / "table.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.csv"]

@@ -1,4 +1,4 @@
-"""`Search`: new images first, changed ones then, and sums that add up."""
+"""`PendingImages`: new images first, changed ones then, and sums that add up."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 from fake_service import MODEL, vector_for
 from semart_vectors.checkpoint.store import Checkpoint, Done, Failed
-from semart_vectors.errors import ConfigurationError
-from semart_vectors.pipeline import pending as search_module
-from semart_vectors.pipeline.pending import Found, Search
+from semart_vectors.pipeline import job_images as source_module
+from semart_vectors.pipeline.job_images import JobImages
+from semart_vectors.pipeline.pending import PendingBatch, PendingImages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,35 +29,35 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def searching(images: Path, checkpoint: Checkpoint, *, retry_failed: bool = False) -> Search:
-    """Search a folder."""
-    return Search(images, None, checkpoint, retry_failed=retry_failed)
+def pending_of(images: Path, checkpoint: Checkpoint, *, retry_failed: bool = False) -> PendingImages:
+    """Look for what is pending in a folder."""
+    return PendingImages(JobImages(images, None), checkpoint, retry_failed=retry_failed)
 
 
 def open_checkpoint(images: Path) -> Checkpoint:
-    """Name the checkpoint beside a folder of images."""
-    return Checkpoint(images.parent / "ck", model_version=MODEL)
+    """Open the checkpoint beside a folder of images."""
+    return Checkpoint.open(images.parent / "ck", model_version=MODEL)
 
 
 def record(images: Path, checkpoint: Checkpoint, *names: str, failed: bool = False) -> None:
     """Record images as done or failed, with their files as they are."""
-    search = searching(images, checkpoint)
+    source = JobImages(images, None)
     for name in names:
-        content, fingerprint = (images / name).read_bytes(), search.fingerprint(name)
+        content, fingerprint = (images / name).read_bytes(), source.fingerprint(name)
         digest = hashlib.sha256(content).digest()
         done = Done(name, vector_for(content), digest, fingerprint)
         checkpoint.record([Failed(name, "InvalidInputError", "no", 1, fingerprint) if failed else done])
 
 
-def summed(found: Iterator[Found]) -> Found:
+def summed(batches: Iterator[PendingBatch]) -> PendingBatch:
     """Put together what a pass found."""
     names: list[str] = []
     already_done = failed = 0
-    for each in found:
+    for each in batches:
         names += each.names
         already_done += each.already_done
         failed += each.failed
-    return Found(names, already_done, failed)
+    return PendingBatch(names, already_done, failed)
 
 
 def test_new_images_are_found_without_a_look_at_the_files_of_the_others(
@@ -67,8 +67,8 @@ def test_new_images_are_found_without_a_look_at_the_files_of_the_others(
     with open_checkpoint(images) as checkpoint:
         record(images, checkpoint, "0/0.jpg", "1/1.jpg")
     with open_checkpoint(images) as checkpoint:
-        monkeypatch.setattr(search_module, "fingerprint_of", None)
-        found = summed(searching(images, checkpoint).new())
+        monkeypatch.setattr(source_module, "fingerprint_of", None)
+        found = summed(pending_of(images, checkpoint).new())
     assert found.names == [f"{number % 2}/{number}.jpg" for number in (2, 4, 6, 8, 3, 5, 7, 9)]
     assert (found.already_done, found.failed, found.total) == (2, 0, 10)
 
@@ -81,13 +81,13 @@ def test_changed_images_are_found_then_and_no_longer_count_as_done(images: Path)
     (images / "0/4.jpg").unlink()
     (images / "0/4.jpg").symlink_to("nowhere")
     with open_checkpoint(images) as checkpoint:
-        search = searching(images, checkpoint)
-        new = summed(search.new())
+        pending = pending_of(images, checkpoint)
+        new = summed(pending.new())
         assert (len(new.names), new.already_done) == (6, 4)
         record(images, checkpoint, *new.names[:3])
         (images / new.names[0]).write_bytes(b"changed after it was done")
-        changed = summed(search.changed())
-    assert changed == Found(["0/2.jpg"], -1, 0)
+        changed = summed(pending.changed())
+    assert changed == PendingBatch(["0/2.jpg"], -1, 0)
 
 
 def test_the_sums_are_right_when_files_go_and_come_between_the_passes(images: Path) -> None:
@@ -95,11 +95,11 @@ def test_the_sums_are_right_when_files_go_and_come_between_the_passes(images: Pa
     with open_checkpoint(images) as checkpoint:
         record(images, checkpoint, "0/0.jpg", "0/2.jpg", "1/1.jpg")
     with open_checkpoint(images) as checkpoint:
-        search = searching(images, checkpoint)
-        new = summed(search.new())
+        pending = pending_of(images, checkpoint)
+        new = summed(pending.new())
         (images / "0/0.jpg").unlink()
         (images / "1/new.jpg").touch()
-        changed = summed(search.changed())
+        changed = summed(pending.changed())
     assert changed.names == []
     assert (new.already_done + changed.already_done, new.total + changed.total) == (2, 9)
 
@@ -111,29 +111,20 @@ def test_what_failed_is_left_unless_it_changed_or_is_asked_for(images: Path) -> 
         record(images, checkpoint, "0/2.jpg", "0/4.jpg", failed=True)
     (images / "0/4.jpg").write_bytes(b"mended")
     with open_checkpoint(images) as checkpoint:
-        search = searching(images, checkpoint)
-        new = summed(search.new())
+        pending = pending_of(images, checkpoint)
+        new = summed(pending.new())
         assert ("0/2.jpg" in new.names, "0/4.jpg" in new.names, new.failed, new.total) == (False, True, 1, 10)
-        assert summed(search.changed()) == Found([], 0, 0)
-        assert len(summed(searching(images, checkpoint, retry_failed=True).new()).names) == 9
+        assert summed(pending.changed()) == PendingBatch([], 0, 0)
+        assert len(summed(pending_of(images, checkpoint, retry_failed=True).new()).names) == 9
 
 
 def test_a_fresh_run_walks_once(images: Path) -> None:
     """Where nothing was done there is nothing to look at again."""
     with open_checkpoint(images) as checkpoint:
-        search = searching(images, checkpoint)
-        assert len(summed(search.new()).names) == 10
+        pending = pending_of(images, checkpoint)
+        assert len(summed(pending.new()).names) == 10
         os.rename(images, images.parent / "gone")  # noqa: PTH104 - a test
-        assert list(search.changed()) == []
-
-
-def test_images_are_counted_until_it_is_of_no_more_use(images: Path) -> None:
-    """A count of millions ends when the job does."""
-    search = searching(images, open_checkpoint(images))
-    assert search.begin() is None
-    assert search.count() == 10
-    search.stop_counting()
-    assert search.count() is None
+        assert list(pending.changed()) == []
 
 
 def test_named_images_are_taken_once_each_in_their_order(images: Path) -> None:
@@ -142,13 +133,8 @@ def test_named_images_are_taken_once_each_in_their_order(images: Path) -> None:
     with open_checkpoint(images) as checkpoint:
         record(images, checkpoint, "0/0.jpg")
     with open_checkpoint(images) as checkpoint:
-        search = Search(images, names, checkpoint, retry_failed=False)
-        assert search.begin() == 3
-        assert summed(search.new()) == Found(["1/1.jpg", "missing.jpg"], 1, 0)
-        assert summed(search.changed()) == Found([], 0, 0)
-
-
-def test_a_folder_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
-    """Before a checkpoint is made."""
-    with pytest.raises(ConfigurationError, match="cannot list"):
-        searching(tmp_path / "missing", open_checkpoint(tmp_path)).begin()
+        source = JobImages(images, names)
+        assert source.prepare() == 3
+        pending = PendingImages(source, checkpoint, retry_failed=False)
+        assert summed(pending.new()) == PendingBatch(["1/1.jpg", "missing.jpg"], 1, 0)
+        assert summed(pending.changed()) == PendingBatch([], 0, 0)

@@ -25,22 +25,15 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "semart_vectors"
 
-LAYERS: tuple[frozenset[str], ...] = tuple(
-    frozenset(layer.split())
-    for layer in (
-        "errors emulator",
-        "records files",
-        "streams images service",
-        "calls checkpoint",
-        "metadata",
-        "search embedder pipeline",
-        "gallery",
-        "job postgres map",
-        "demo",
-        "cli",
-        "__main__",
-    )
-)
+
+def layers_of_the_docs() -> list[frozenset[str]]:
+    """Read the table of docs/design.md: the parts of each layer, before what they are for."""
+    page = (ROOT / "docs" / "design.md").read_text()
+    table = page.partition("<!-- layers -->")[2].partition("```text\n")[2].partition("```")[0]
+    return [frozenset(line.split("  ")[0].split()) for line in table.splitlines()]
+
+
+LAYERS = layers_of_the_docs()
 """From the leaves to the edge: each part imports from the layers above it in this list, and from itself."""
 
 FOREIGN = {
@@ -61,7 +54,7 @@ FOREIGN = {
     "sklearn": "map",
     "starlette": "emulator",
     "threadpoolctl": "map",
-    "tqdm": "cli pipeline",
+    "tqdm": "cli map pipeline",
     "uvicorn": "emulator",
 }
 """Libraries that are known to few: each is met at one seam, and its errors are translated there."""
@@ -140,17 +133,66 @@ def test_dependencies_are_those_that_are_imported() -> None:
     assert {NAME_OF.get(name, name) for name in names} - loaded_by_name == foreign
 
 
+def imported_for_type_checkers() -> dict[str, str]:
+    """Read the face's imports for type checkers: each name with its module."""
+    found: dict[str, str] = {}
+    for node in ast.walk(ast.parse((PACKAGE / "__init__.py").read_bytes())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("semart_vectors."):
+            found |= {alias.name: (node.module or "").removeprefix("semart_vectors.") for alias in node.names}
+    return found
+
+
 def test_the_face_is_sorted_complete_and_real() -> None:
-    """Every name resolves to something public, and no further one is offered."""
+    """Its three lists are one, and every name is what its module says."""
     face = semart_vectors.__all__
     assert face == sorted(face)
-    assert len(face) <= 16
-    for name in face:
-        assert getattr(semart_vectors, name) is not None
-    assert set(face) <= set(dir(semart_vectors))
     assert {*semart_vectors._HOME, "__version__"} == set(face)
+    assert imported_for_type_checkers() == semart_vectors._HOME
+    for name, module in semart_vectors._HOME.items():
+        assert getattr(semart_vectors, name) is getattr(import_module(f"semart_vectors.{module}"), name)
+    assert set(face) <= set(dir(semart_vectors))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = semart_vectors.nonsense
+
+
+def test_every_error_is_on_the_face() -> None:
+    """Whoever catches one need not look for it."""
+    kinds = [name for name, value in vars(errors).items() if isinstance(value, type) and name[-5:] == "Error"]
+    assert set(kinds) <= set(semart_vectors.__all__)
+
+
+def annotations_of(node: ast.AST) -> Iterator[ast.expr | None]:
+    """Yield the annotations of a function, or of what makes an object of a class and of its fields."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        yield node.returns
+        yield from (each.annotation for each in (*node.args.args, *node.args.kwonlyargs))
+    elif isinstance(node, ast.ClassDef):
+        yield from (each.annotation for each in node.body if isinstance(each, ast.AnnAssign))
+        methods = {each.name: each for each in node.body if isinstance(each, ast.FunctionDef)}
+        makes = methods.get("open") or methods.get("__init__")  # what has an `open` is not made by hand
+        if makes is not None and ast.get_docstring(makes):
+            yield from annotations_of(makes)
+
+
+def test_whatever_a_public_signature_takes_or_returns_is_on_the_face() -> None:
+    """Of each function and class there, with its public methods and fields."""
+    bodies = [ast.parse(path.read_bytes()).body for path in FILES]
+    ours = {node.name for body in bodies for node in body if isinstance(node, ast.ClassDef)}
+    ours |= {"ImageSource", "Outcome", "Vector"}
+    missing: set[tuple[str, str]] = set()
+    for name, module in semart_vectors._HOME.items():
+        tree = ast.parse((PACKAGE / f"{module.replace('.', '/')}.py").read_bytes())
+        for defined, node in public_definitions(tree.body):
+            if defined.split(".")[0] == name:
+                annotations = [each for each in annotations_of(node) if each is not None]
+                named = {
+                    each.id
+                    for all_of in annotations
+                    for each in ast.walk(all_of)
+                    if isinstance(each, ast.Name)
+                }
+                missing |= {(defined, each) for each in named & ours - set(semart_vectors.__all__)}
+    assert missing == set()
 
 
 WATCHED_IMPORT = """

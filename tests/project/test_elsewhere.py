@@ -1,4 +1,4 @@
-"""What we write is plain Parquet: each reader finds the same rows and vectors, bit for bit, and no seal."""
+"""What we write is plain Parquet: each reader finds the same rows and vectors, bit for bit."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ VECTORS = vectors_of(len(NAMES))
 
 @pytest.fixture(params=["merged", "part"])
 def parquet(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Write a merged file, or a checkpoint's part, which has a seal before its footer."""
+    """Write a merged file, or a checkpoint's part, which has a checksum footer before its own."""
     if request.param == "merged":
         return merged(tmp_path, VECTORS)
-    with Checkpoint(tmp_path / "sealed", model_version=MODEL) as checkpoint:
+    with Checkpoint.open(tmp_path / "ck", model_version=MODEL) as checkpoint:
         checkpoint.record(
             [
                 Done(name, vector, bytes([number]) * 32, number)
                 for number, (name, vector) in enumerate(zip(NAMES, VECTORS, strict=True))
             ]
         )
-    part = max((tmp_path / "sealed" / "vectors").iterdir(), key=lambda path: path.stat().st_size)
-    assert not check_checkpoint(tmp_path / "sealed").damaged
+    part = max((tmp_path / "ck" / "vectors").iterdir(), key=lambda path: path.stat().st_size)
+    assert not check_checkpoint(tmp_path / "ck").damaged
     assert b"SVS1" in part.read_bytes()
     return part
 

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import os
 import re
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -18,17 +19,16 @@ import pytest
 from PIL import Image
 
 from helpers import SHARED_DATA, jpeg, make_images
-from semart_vectors import AsyncVisionEmbedder, Gallery
+from semart_vectors import AsyncVisionEmbedder, EmbeddingBatch, Gallery
 from semart_vectors.emulator import Emulator
 from semart_vectors.metadata.export import export_vectors
 from semart_vectors.metadata.semart import clean_semart
 
 if TYPE_CHECKING:
     from postgres_server import Server
+    from semart_vectors.demo.sample import Sample
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-
-pytestmark = pytest.mark.timeout(120)
 
 
 async def start_example(
@@ -75,13 +75,13 @@ async def test_a_folder_becomes_one_file(tmp_path: Path) -> None:
 
 async def test_a_job_is_stopped_and_resumed(tmp_path: Path) -> None:
     """`resume.py` goes on where it stopped and pays for nothing twice."""
-    make_images(tmp_path / "images", 50)
+    make_images(tmp_path / "images", 30)
     arguments = ("resume.py", tmp_path / "images", tmp_path / "ck")
     async with Emulator() as emulator:
         assert "out of time" in await run_example(*arguments, "1", endpoint=emulator.endpoint)
-        assert 0 < len(emulator.calls) < 50
-        assert "of 50" in await run_example(*arguments, endpoint=emulator.endpoint)
-        assert len(emulator.calls) == 50
+        assert 0 < len(emulator.calls) < 30
+        assert "of 30" in await run_example(*arguments, endpoint=emulator.endpoint)
+        assert len(emulator.calls) == 30
 
 
 async def test_a_service_shares_one_embedder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,22 +102,25 @@ async def test_a_service_shares_one_embedder(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("server")  # where none can be started, the example cannot either
-async def test_the_tutorial_is_stopped_and_goes_on_to_its_last_step(tmp_path: Path) -> None:
-    """`semart_tutorial.py` needs nothing but an empty folder; Ctrl-C costs no painting and no second call."""
+async def test_the_tutorial_is_stopped_and_goes_on_to_its_last_step(
+    tmp_path: Path, made_sample: Sample
+) -> None:
+    """`semart_tutorial.py` brings all it needs (here its paintings are at hand); no call is paid twice."""
+    await asyncio.to_thread(shutil.copytree, made_sample.directory, tmp_path / "semart-tutorial" / "SemArt")
     process = await start_example("semart_tutorial.py", cwd=tmp_path)
     assert process.stdout is not None
     told = (await process.stdout.readuntil(b"embedded\n")).decode()
     assert "185 rows in SemArt: 164 + 10 + 11" in told
     assert "147 paintings by 9 artists in dataset.csv" in told
-    assert "stopped half way" in told
+    assert "stopped half-way" in told
     process.send_signal(signal.SIGINT)
     _, err = await process.communicate()
-    assert err.decode() == "stopped; the same command goes on from here\n"
+    assert err.decode() == "stopped; run the same command to continue\n"
 
     [embedded] = re.findall(r"with (\d+) embedded", told)
 
     told = await run_example("semart_tutorial.py", cwd=tmp_path)
-    before, after = map(int, re.findall(r"(\d+) were done, (\d+) followed", told)[0])
+    before, after = map(int, re.findall(r"(\d+) were done before, (\d+) followed", told)[0])
     assert before >= int(embedded)
     assert before + after == 147
     assert "147 paintings, 0 failed" in told
@@ -147,27 +150,45 @@ def test_the_tutorial_takes_the_real_tables(tmp_path: Path, server: Server) -> N
 
 
 @pytest.mark.parametrize("model", ["2022-04-11", "2023-04-15"])
-async def test_vectors_of_the_tutorial_are_taken_over_with_their_model(tmp_path: Path, model: str) -> None:
+def test_vectors_of_the_tutorial_are_taken_over_with_their_model(
+    tmp_path: Path,
+    model: str,
+    vision_emulator: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """`tutorial_csv.py` finds out which it was, and refuses vectors that no model gives."""
     images, csv, output = tmp_path / "images", tmp_path / "dataset_embeddings.csv", tmp_path / "p.parquet"
     names = list(make_images(images, 5))
-    async with Emulator() as emulator:
-        async with AsyncVisionEmbedder(
-            emulator.endpoint, "any", requests_per_second=None, model_version=model
-        ) as embedder:
-            batch = await embedder.embed_images([images / name for name in names])
-        table = pd.DataFrame({"image_file": names, "title": "NA", "vector": map(str, batch.vectors.tolist())})
-        table.to_csv(csv, sep="\t", index=False)
-        told = await run_example("tutorial_csv.py", csv, images, output, endpoint=emulator.endpoint)
-        assert f"5 paintings of model {model}" in told
-        gallery = await asyncio.to_thread(Gallery.open, output)
-        assert (gallery.model_version, gallery.columns()["title"]) == (model, ["NA"] * 5)
-        np.testing.assert_array_equal(gallery.vectors, batch.vectors)
-        assert await asyncio.to_thread(export_vectors, output, tmp_path / "vectors.npy") == 5
+    monkeypatch.setenv("VISION_ENDPOINT", vision_emulator.endpoint)
+    monkeypatch.setenv("VISION_KEY", "any")
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    example = importlib.import_module("tutorial_csv")
 
-        table.assign(vector=[*table["vector"][1:], table["vector"][0]]).to_csv(csv, sep="\t", index=False)
-        told = await run_example("tutorial_csv.py", csv, images, output, endpoint=emulator.endpoint, code=1)
-        assert "embed the paintings again" in told
+    async def embedded() -> EmbeddingBatch:
+        async with AsyncVisionEmbedder.from_env(requests_per_second=None, model_version=model) as embedder:
+            return await embedder.embed_images([images / name for name in names])
+
+    batch = asyncio.run(embedded())
+    table = pd.DataFrame({"image_file": names, "title": "NA", "vector": map(str, batch.vectors.tolist())})
+    table.to_csv(csv, sep="\t", index=False)
+    example.main(csv, images, output)
+    assert f"5 paintings of model {model}" in capsys.readouterr().out
+    gallery = Gallery.open(output)
+    assert (gallery.model_version, gallery.columns()["title"]) == (model, ["NA"] * 5)
+    np.testing.assert_array_equal(gallery.vectors, batch.vectors)
+    assert export_vectors(output, tmp_path / "vectors.npy") == 5
+
+    table.assign(vector=[*table["vector"][1:], table["vector"][0]]).to_csv(csv, sep="\t", index=False)
+    with pytest.raises(SystemExit, match="embed the paintings again"):
+        example.main(csv, images, output)
+
+
+async def test_the_script_that_takes_over_vectors_says_in_a_sentence_what_is_missing(tmp_path: Path) -> None:
+    """`tutorial_csv.py` as a command: no traceback."""
+    told = await run_example("tutorial_csv.py", tmp_path / "no.csv", tmp_path, tmp_path / "p.parquet", code=1)
+    assert told.startswith("FileNotFoundError: ")
+    assert len(told.splitlines()) == 1
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)

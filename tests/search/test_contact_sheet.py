@@ -11,12 +11,12 @@ from semart_vectors.errors import DiskError
 from semart_vectors.search.contact_sheet import (
     Panel,
     SheetRow,
-    _broken,
     _drawable,
-    _shortened,
+    _truncate,
     _typeface_for,
+    _wrap,
     contact_sheet,
-    opened,
+    open_scaled,
 )
 
 if TYPE_CHECKING:
@@ -75,14 +75,14 @@ def test_cell_says_why_there_is_no_picture(tmp_path: Path, content: bytes | None
     path = tmp_path / "image.jpg"
     if content is not None:
         path.write_bytes(content)
-    assert opened(path, 100) == reason
+    assert open_scaled(path, 100) == reason
     contact_sheet([SheetRow(Panel(path, "?"), [Panel(path, "?", score=-0.1)])], tmp_path / "s.png", title="T")
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     """Its cell says that there is no picture."""
     os.mkfifo(tmp_path / "image.jpg")
-    assert opened(tmp_path / "image.jpg", 100) == "not a readable image"
+    assert open_scaled(tmp_path / "image.jpg", 100) == "not a readable image"
 
 
 def test_torn_image_is_not_drawn(tmp_path: Path) -> None:
@@ -90,13 +90,13 @@ def test_torn_image_is_not_drawn(tmp_path: Path) -> None:
     path = tmp_path / "image.jpg"
     Image.effect_noise((300, 300), 80).save(path)
     path.write_bytes(path.read_bytes()[:2000])
-    assert opened(path, 100) == "not a readable image"
+    assert open_scaled(path, 100) == "not a readable image"
 
 
 def test_image_beyond_bounds_is_not_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An image that would fill the memory is named as such."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    assert opened(picture(tmp_path / "big.png", (50, 50)), 100) == "too large to draw"
+    assert open_scaled(picture(tmp_path / "big.png", (50, 50)), 100) == "too large to draw"
 
 
 def test_picture_without_permission_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +106,7 @@ def test_picture_without_permission_says_so(tmp_path: Path, monkeypatch: pytest.
         raise PermissionError
 
     monkeypatch.setattr(Image, "open", refuse)
-    assert opened(tmp_path / "image.jpg", 100) == "not allowed to read"
+    assert open_scaled(tmp_path / "image.jpg", 100) == "not allowed to read"
 
 
 @pytest.mark.parametrize(("size", "fitted"), [((60, 30), (100, 50)), ((300, 600), (50, 100))])
@@ -114,7 +114,7 @@ def test_picture_keeps_its_proportions(
     tmp_path: Path, size: tuple[int, int], fitted: tuple[int, int]
 ) -> None:
     """Each picture fills its cell in one direction and is never stretched."""
-    drawn = opened(picture(tmp_path / "a.png", size), 100)
+    drawn = open_scaled(picture(tmp_path / "a.png", size), 100)
     assert isinstance(drawn, Image.Image)
     assert drawn.size == fitted
 
@@ -124,7 +124,7 @@ def test_picture_is_turned_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (60, 30)).save(tmp_path / "a.jpg", exif=exif)
-    drawn = opened(tmp_path / "a.jpg", 100)
+    drawn = open_scaled(tmp_path / "a.jpg", 100)
     assert isinstance(drawn, Image.Image)
     assert drawn.size == (50, 100)
 
@@ -134,7 +134,7 @@ def test_pictures_of_every_mode_are_drawn(tmp_path: Path, mode: str) -> None:
     """Grey, indexed, transparent and printing colours all end on white paper as RGB."""
     path = tmp_path / ("a.tif" if mode == "CMYK" else "a.png")
     Image.new(mode, (30, 30)).save(path)
-    drawn = opened(path, 60)
+    drawn = open_scaled(path, 60)
     assert isinstance(drawn, Image.Image)
     assert drawn.mode == "RGB"
     if mode == "RGBA":
@@ -146,7 +146,7 @@ def test_sixteen_bits_of_grey_keep_their_shades(tmp_path: Path, suffix: str) -> 
     """Half of 65,535 is half of 255, not white."""
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(np.full((30, 30), 0x8000, np.uint16)).save(path)
-    drawn = opened(path, 60)
+    drawn = open_scaled(path, 60)
     assert isinstance(drawn, Image.Image)
     assert drawn.getpixel((30, 30)) == (128, 128, 128)
 
@@ -155,14 +155,14 @@ def test_sixteen_bits_of_grey_keep_their_shades(tmp_path: Path, suffix: str) -> 
 def test_pixels_of_32_bits_are_not_guessed_at(tmp_path: Path, mode: str) -> None:
     """Nothing says which of them are white."""
     Image.new(mode, (30, 30), 1).save(tmp_path / "a.tif")
-    assert opened(tmp_path / "a.tif", 60) == "not a readable image"
+    assert open_scaled(tmp_path / "a.tif", 60) == "not a readable image"
 
 
 @pytest.mark.parametrize("size", [(15_000, 11), (11, 15_000)])
 def test_a_strip_is_drawn_as_a_line(tmp_path: Path, size: tuple[int, int]) -> None:
     """However long and thin a picture is, a pixel of it is left, and the sheet is drawn."""
     strip = picture(tmp_path / "a.png", size)
-    drawn = opened(strip, 60)
+    drawn = open_scaled(strip, 60)
     assert isinstance(drawn, Image.Image)
     assert sorted(drawn.size) == [1, 60]
     contact_sheet([SheetRow(Panel(strip, "A"), [Panel(strip, "B")])], tmp_path / "s.png", title="T")
@@ -172,7 +172,7 @@ def test_of_an_animation_the_first_picture_is_drawn(tmp_path: Path) -> None:
     """The others are not looked at."""
     red, blue = Image.new("RGB", (30, 30), (255, 0, 0)), Image.new("RGB", (30, 30), (0, 0, 255))
     red.save(tmp_path / "a.gif", save_all=True, append_images=[blue])
-    drawn = opened(tmp_path / "a.gif", 60)
+    drawn = open_scaled(tmp_path / "a.gif", 60)
     assert isinstance(drawn, Image.Image)
     assert drawn.getpixel((30, 30)) == (255, 0, 0)
 
@@ -180,11 +180,11 @@ def test_of_an_animation_the_first_picture_is_drawn(tmp_path: Path) -> None:
 def test_long_text_ends_with_an_ellipsis() -> None:
     """A text is cut to its cell at the last letter that fits."""
     font = ImageFont.load_default(15)
-    assert _shortened("Short", font, 200) == "Short"
-    cut = _shortened("The Adoration of a Very Long Title " * 3, font, 200)
+    assert _truncate("Short", font, 200) == "Short"
+    cut = _truncate("The Adoration of a Very Long Title " * 3, font, 200)
     assert cut.endswith("…")
     assert 150 < font.getlength(cut) <= 200
-    assert _shortened("Wide", font, 1) == "…"
+    assert _truncate("Wide", font, 1) == "…"
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_a_line_is_as_high_as_its_highest_picture(tmp_path: Path) -> None:
 
 def test_a_text_of_any_length_is_cut_at_once() -> None:
     """A page that somebody put where a title belongs does not hold the sheet up."""
-    assert len(_shortened("x" * 100_000, ImageFont.load_default(15), 200)) < 60
+    assert len(_truncate("x" * 100_000, ImageFont.load_default(15), 200)) < 60
 
 
 def test_more_neighbours_than_six_go_on_below(tmp_path: Path) -> None:
@@ -294,6 +294,6 @@ def test_words_are_broken_between_words() -> None:
     """None is lost, and a line is no wider than it may be."""
     font = ImageFont.load_default(20)
     words = ["the", "raising", "of", "the", "cross", "in", "the", "midst", "of", "a", "storm"]
-    lines = _broken(words, font, 150)
+    lines = _wrap(words, font, 150)
     assert " ".join(lines).split() == words
     assert all(font.getlength(line) <= 150 for line in lines)

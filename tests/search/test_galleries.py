@@ -62,7 +62,7 @@ def test_it_finds_the_nearest_best_first(gallery: AnyGallery) -> None:
     assert [match.image_file for match in found] == [NAMES[row] for row in order]
     assert [match.score for match in found] == pytest.approx(scores[order], abs=1e-6)
     assert [match.metadata for match in found] == [gallery.metadata(NAMES[row]) for row in order]
-    assert gallery.search(query(VECTORS[2]), k=2, leave_out=NAMES[2]) == found[1:3]
+    assert gallery.search(query(VECTORS[2]), k=2, exclude=NAMES[2]) == found[1:3]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_condition_is_sql(gallery: AnyGallery, where: str, years: list[int]) -
 
 def test_it_refuses_what_means_nothing(gallery: AnyGallery) -> None:
     """A query of another model, no neighbours, and what is no condition."""
-    with pytest.raises(ModelMismatchError, match="vectors of two models do not compare"):
+    with pytest.raises(ModelMismatchError, match="vectors of two models cannot be compared"):
         gallery.search(query(VECTORS[0], model="2022-04-11"))
     with pytest.raises(ConfigurationError, match="k must be at least 1"):
         gallery.search(query(VECTORS[0]), k=0)

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from helpers import SHARED_DATA
+from merged import cosines, write_merged
 from semart_vectors import Embedding, Gallery, Match, gallery as module
 from semart_vectors.errors import (
     ConfigurationError,
     DiskError,
-    MetadataError,
     ModelMismatchError,
+    VectorFileError,
 )
 from semart_vectors.records import DIMENSION
 from semart_vectors.search import conditions as _conditions
@@ -43,29 +43,9 @@ def some_vectors(count: int, seed: int = 0) -> Vectors:
     return (random.normal(size=(count, DIMENSION)) + 1).astype(np.float32)
 
 
-def write_merged(path: Path, vectors: Vectors, model: str = MODEL, **columns: Any) -> Path:
-    """Write what `merge_vectors` would; `columns` replace its own, None leaves one out."""
-    numbers = pa.array(vectors.ravel(), pa.float32())
-    data = {
-        "image_file": pa.array([f"{row}.jpg" for row in range(len(vectors))], pa.string()),
-        "title": pa.array([f"Title {row}" for row in range(len(vectors))], pa.string()),
-        "year": pa.array(range(1600, 1600 + len(vectors)), pa.int64()),
-        "vector": pa.FixedSizeListArray.from_arrays(numbers, DIMENSION),
-        "model_version": pa.array([model] * len(vectors), pa.string()),
-    } | columns
-    pq.write_table(pa.table({name: column for name, column in data.items() if column is not None}), path)
-    return path
-
-
 def query(vector: Vectors, model: str = MODEL) -> Embedding:
     """Return a query as an embedder would."""
     return Embedding("words", vector, model)
-
-
-def cosines(vectors: Vectors, vector: Vectors) -> NDArray[np.float64]:
-    """Compute cosines another way, in float64."""
-    wide, one = vectors.astype(np.float64), vector.astype(np.float64)
-    return np.array([np.dot(each, one) / np.sqrt(np.dot(each, each) * np.dot(one, one)) for each in wide])
 
 
 def names(matches: list[Match]) -> list[str]:
@@ -142,8 +122,8 @@ def test_a_painting_is_nearest_to_itself_unless_left_out(tmp_path: Path) -> None
     with_itself = gallery.search(own, k=6)
     assert with_itself[0].image_file == "3.jpg"
     assert with_itself[0].score == pytest.approx(1, abs=1e-15)
-    assert gallery.search(own, k=5, leave_out="3.jpg") == with_itself[1:]
-    assert gallery.search(own, k=5, leave_out="absent.jpg") == with_itself[:5]
+    assert gallery.search(own, k=5, exclude="3.jpg") == with_itself[1:]
+    assert gallery.search(own, k=5, exclude="absent.jpg") == with_itself[:5]
 
 
 def test_vectors_of_length_0_are_near_nothing(tmp_path: Path) -> None:
@@ -173,7 +153,7 @@ def test_a_condition_chooses_among_the_other_columns(tmp_path: Path) -> None:
     best = sorted(rows, key=lambda row: -cosines(vectors, asked)[row])[:5]
     assert names(found) == [f"{row}.jpg" for row in best]
     assert gallery.search(query(asked), where="year < 0") == []
-    only = gallery.search(query(asked), where="image_file IN ('4.jpg', '5.jpg')", leave_out="4.jpg")
+    only = gallery.search(query(asked), where="image_file IN ('4.jpg', '5.jpg')", exclude="4.jpg")
     assert names(only) == ["5.jpg"]
 
 
@@ -270,13 +250,13 @@ NAN = np.full((2, DIMENSION), np.nan, np.float32)
         ({"image_file": None, "model_version": None}, "no column image_file and model_version"),
         ({"image_file": pa.array([1, 2])}, "image_file is int64"),
         ({"vector": pa.array(["[0.1]", "[0.2]"])}, "vector is string"),
-        ({"vector": pa.array([[0.5] * 3, [0.5] * 3])}, "not of 1024 numbers"),
+        ({"vector": pa.array([[0.5] * 3, [0.5] * 3])}, "does not have 1024 numbers"),
         ({"vector": pa.array([[0.5] * DIMENSION, None])}, "row 1 .* vector is missing"),
         (
             {"vector": pa.array([[0.5] * DIMENSION, [None] * DIMENSION], pa.list_(pa.float32()))},
-            "row 1 .*no finite",
+            "row 1 .*not finite",
         ),
-        ({"vector": pa.array(list(NAN))}, "no finite number"),
+        ({"vector": pa.array(list(NAN))}, "missing or not finite"),
         ({"model_version": pa.array(["2023-04-15", "2022-04-11"])}, "2022-04-11 and 2023-04-15"),
         ({"model_version": pa.array([None, None], pa.string())}, "row 0 .* model_version is missing"),
         ({"model_version": pa.array([1, 2])}, "model_version is int64, not text"),
@@ -286,7 +266,7 @@ NAN = np.full((2, DIMENSION), np.nan, np.float32)
 def test_a_file_that_is_no_merged_table_says_why(tmp_path: Path, columns: dict[str, Any], says: str) -> None:
     """What is missing in it, or wrong."""
     path = write_merged(tmp_path / "m.parquet", some_vectors(2), **columns)
-    with pytest.raises(MetadataError, match=says):
+    with pytest.raises(VectorFileError, match=says):
         Gallery.open(path)
 
 
@@ -295,11 +275,11 @@ def test_a_file_that_is_none_says_so(tmp_path: Path) -> None:
     whole = write_merged(tmp_path / "m.parquet", some_vectors(50)).read_bytes()
     for content in (b"", b"image_file\ttitle\n", whole[:-100], whole[:4] + bytes(9000) + whole[9004:]):
         (tmp_path / "bad.parquet").write_bytes(content)
-        with pytest.raises(MetadataError, match=r"bad\.parquet"):
+        with pytest.raises(VectorFileError, match=r"bad\.parquet"):
             Gallery.open(tmp_path / "bad.parquet")
     os.mkfifo(tmp_path / "pipe.parquet")  # is not waited for
     for path in (tmp_path / "absent.parquet", tmp_path, tmp_path / "pipe.parquet"):
-        with pytest.raises(MetadataError):
+        with pytest.raises(VectorFileError):
             Gallery.open(path)
 
 
@@ -311,7 +291,7 @@ def test_names_may_be_texts_of_any_kind(tmp_path: Path, kind: Any) -> None:
     named = pa.array(["a.jpg", "b.jpg"]).cast(kind)
     gallery = Gallery.open(write_merged(tmp_path / "m.parquet", some_vectors(2), image_file=named))
     assert gallery.image_files == ["a.jpg", "b.jpg"]
-    assert names(gallery.search(gallery.embedding("b.jpg"), leave_out="b.jpg")) == ["a.jpg"]
+    assert names(gallery.search(gallery.embedding("b.jpg"), exclude="b.jpg")) == ["a.jpg"]
 
 
 def test_nothing_is_found_where_there_is_nothing(tmp_path: Path) -> None:
@@ -321,7 +301,7 @@ def test_nothing_is_found_where_there_is_nothing(tmp_path: Path) -> None:
     for path in (tmp_path / "none.parquet", write_merged(tmp_path / "m.parquet", some_vectors(0))):
         gallery = Gallery.open(path)
         assert (len(gallery), gallery.image_files, gallery.model_version) == (0, [], "")
-        assert gallery.search(query(some_vectors(1)[0]), where="year > 0", leave_out="1.jpg") == []
+        assert gallery.search(query(some_vectors(1)[0]), where="year > 0", exclude="1.jpg") == []
         with pytest.raises(KeyError):
             gallery.embedding("1.jpg")
 
@@ -370,6 +350,6 @@ def test_real_vectors_have_the_neighbours_that_float64_gives_them(tmp_path: Path
     for name, vector in zip(recorded, vectors, strict=True):
         scores = cosines(vectors, vector)
         order = [other for other in np.argsort(-scores, kind="stable") if list(recorded)[other] != name]
-        found = gallery.search(gallery.embedding(name), k=119, leave_out=name)
+        found = gallery.search(gallery.embedding(name), k=119, exclude=name)
         assert names(found) == [list(recorded)[other] for other in order]
         np.testing.assert_allclose([match.score for match in found], scores[order], rtol=1e-12)

@@ -1,4 +1,4 @@
-"""What was found, as a row of a sheet."""
+"""Search results, as a row of a contact sheet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from semart_vectors import Embedding, Match
 from semart_vectors.search.contact_sheet import Panel
 from semart_vectors.search.query import Query
-from semart_vectors.search.results import found_row, title_and_author
+from semart_vectors.search.results import caption, result_row
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 IMAGES = Path("images")
 
 
-def asked(text: str, kind: Literal["file", "painting", "words"], **metadata: Any) -> Query:
+def asked(text: str, kind: Literal["file", "gallery", "text"], **metadata: Any) -> Query:
     """Return a query."""
     return Query(text, kind, Embedding(text, np.zeros(1024, np.float32), "m"), metadata)
 
@@ -27,33 +27,33 @@ def asked(text: str, kind: Literal["file", "painting", "words"], **metadata: Any
 @pytest.mark.parametrize(
     ("query", "panel"),
     [
-        (asked("there/a.jpg", "file"), Panel(Path("there/a.jpg"), "a.jpg", "the query, a picture")),
-        (asked("a ship", "words"), Panel(None, "a ship", "the query, in words")),
+        (asked("there/a.jpg", "file"), Panel(Path("there/a.jpg"), "a.jpg", "the query, an image")),
+        (asked("a ship", "text"), Panel(None, "a ship", "the query, a text")),
         (
-            asked("b/a.jpg", "painting", title="The Ship", author="TURNER", type="x"),
+            asked("b/a.jpg", "gallery", title="The Ship", author="TURNER", type="x"),
             Panel(IMAGES / "b/a.jpg", "The Ship", "TURNER · the query"),
         ),
         (
-            asked("a.jpg", "painting", title=None),
-            Panel(IMAGES / "a.jpg", "a.jpg", "the query, one of the paintings"),
+            asked("a.jpg", "gallery", title=None),
+            Panel(IMAGES / "a.jpg", "a.jpg", "the query, an image of the gallery"),
         ),
     ],
 )
 def test_a_query_is_captioned_by_what_it_is(query: Query, panel: Panel) -> None:
-    """A painting by its title and author, as those that were found are; a file by its name."""
-    assert found_row(query, [], IMAGES).query == panel
+    """An image of the gallery by its title and author, as the results are; a file by its name."""
+    assert result_row(query, [], IMAGES).query == panel
 
 
-def test_what_was_found_is_captioned_by_title_and_author() -> None:
-    """With its score; by its name where it has no title; never by a picture outside the folder."""
+def test_what_was_found_is_captioned_by_caption() -> None:
+    """With its score; by its name if it has no title; never with an image from outside the folder."""
     matches = [
         Match("a.jpg", 0.5, {"title": "The Ship", "author": "TURNER"}),
         Match("b.jpg", -0.1, {"year": 1800}),
         Match("../c.jpg", -0.2, {"title": 3, "author": None}),
     ]
-    assert found_row(asked("a ship", "words"), matches, IMAGES).neighbours == [
+    assert result_row(asked("a ship", "text"), matches, IMAGES).neighbours == [
         Panel(IMAGES / "a.jpg", "The Ship", "TURNER", 0.5),
         Panel(IMAGES / "b.jpg", "b.jpg", "", -0.1),
         Panel(None, "3", "", -0.2),
     ]
-    assert title_and_author({}) == ("", "")
+    assert caption({}) == ("", "")

@@ -111,7 +111,7 @@ def test_each_photograph_has_its_exact_neighbours_for_every_k(photographs: Photo
         assert [match.score for match in found] == pytest.approx(scores, abs=1e-14)
         for k in range(1 + row % 10, 121, 10):  # each k with twelve photographs
             assert gallery.search(own, k=k) == found[:k]
-            assert gallery.search(own, k=k, leave_out=name) == found[1 : k + 1]
+            assert gallery.search(own, k=k, exclude=name) == found[1 : k + 1]
 
 
 def test_the_command_finds_the_same_for_each_photograph_as_a_file(photographs: Photographs) -> None:
@@ -162,7 +162,7 @@ def test_the_nearest_photograph_shows_what_a_person_expects(photographs: Photogr
     gallery = Gallery.open(photographs.merged)
     strangers = set()
     for name, kind in seen.items():
-        (nearest,) = gallery.search(gallery.embedding(name), k=1, leave_out=name)
+        (nearest,) = gallery.search(gallery.embedding(name), k=1, exclude=name)
         if seen.get(nearest.image_file) != kind:
             strangers.add(name)
     assert len(seen) == 116
@@ -176,6 +176,6 @@ def test_neighbours_further_down_mostly_show_the_same(photographs: Photographs) 
     same = [
         seen.get(match.image_file) == kind
         for name, kind in seen.items()
-        for match in gallery.search(gallery.embedding(name), k=3, leave_out=name)
+        for match in gallery.search(gallery.embedding(name), k=3, exclude=name)
     ]
     assert sum(same) / len(same) > 0.9

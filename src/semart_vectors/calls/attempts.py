@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from semart_vectors.calls.breaker import CircuitBreaker
+from semart_vectors.calls.circuit_breaker import CircuitBreaker
+from semart_vectors.calls.client_errors import ShortageError, UnreachableError
 from semart_vectors.calls.deadlines import Deadlines
 from semart_vectors.calls.health import CallState, ServiceHealth
-from semart_vectors.calls.http_errors import ShortageError, UnreachableError
 from semart_vectors.errors import (
     EndpointError,
     ItemError,
@@ -63,7 +63,7 @@ class Calls:
 
     @property
     def max_in_flight(self) -> int:
-        """How many calls may be under way at once: fewer than asked for where it lacks descriptors."""
+        """How many calls may be under way at once: fewer than asked for where descriptors are scarce."""
         return int(self._slots.total_tokens)
 
     def close(self) -> None:
@@ -80,36 +80,38 @@ class Calls:
             RunError: every further call would fare the same.
         """
         call = CallState()
-        while True:
-            await self._take_slot(call)
-            try:
-                while True:
-                    try:
-                        await self._wait_for_turn(call)
-                        vector = await self._send(request, call, token)
-                    except TransientError as error:
-                        failure = error
-                    else:
-                        return vector, call.attempts
-                    finally:
-                        self._breaker.probe_ended(call)
-                    token.raise_if_stopped()
+        await self._take_slot(call)
+        try:
+            while True:
+                try:
+                    await self._wait_for_turn(call)
+                    vector = await self._send(request, call, token)
+                except (TransientError, ShortageError) as error:
+                    failure = error
+                else:
+                    return vector, call.attempts
+                finally:
+                    self._breaker.probe_ended(call)
+                token.raise_if_stopped()
+                if isinstance(failure, ShortageError):
+                    await self._use_fewer_slots(failure, call)
+                else:
                     self._judge(failure, call)
                     await self._wait_to_retry(failure, call)
-            except ShortageError as shortage:
-                token.raise_if_stopped()
-                await self._use_fewer_slots(shortage, call)
-            except ItemError as error:
-                error.attempts = call.attempts
-                raise
-            finally:
-                self._slots.release_on_behalf_of(call)
+        finally:
+            self._give_slot_back(call)
 
     async def _take_slot(self, call: CallState) -> None:
         try:
             self._slots.acquire_on_behalf_of_nowait(call)
         except anyio.WouldBlock:
             await self._slots.acquire_on_behalf_of(call)
+        call.has_slot = True
+
+    def _give_slot_back(self, call: CallState) -> None:
+        if call.has_slot:
+            call.has_slot = False
+            self._slots.release_on_behalf_of(call)
 
     async def _wait_for_turn(self, call: CallState) -> None:
         """Wait for the end of an outage, or for this call's probe; then for the rate and for any pause."""
@@ -132,6 +134,7 @@ class Calls:
             vector = read_vector(answer, model_version=self._model_version)
         except ItemError as error:
             self._answered(call)
+            error.attempts = call.attempts
             raise self._key.hide_in_error(error) from None
         except (TransientError, ShortageError, RunError, asyncio.CancelledError) as error:
             raise self._key.hide_in_error(error) from None
@@ -224,6 +227,8 @@ class Calls:
                 self._is_short = True
                 _logger.warning("%s: going on with fewer calls at once (see ulimit -n)", shortage)
             self._slots.total_tokens = max(1, min(self._slots.total_tokens, in_flight) - 1)
+            self._give_slot_back(call)
+            await self._take_slot(call)
             return
         call.shortages += 1
         if call.shortages >= _MAX_SHORTAGES:
@@ -236,10 +241,13 @@ class Calls:
 
 def _given_up(failure: TransientError, call: CallState) -> RetriesExhaustedError:
     message = f"given up after {call.attempts} attempts: {failure}"
-    if not failure.is_throttled:
-        return RetriesExhaustedError(message, **failure.attributes)
-    error = RateLimitError(message, **failure.attributes)
-    error.retry_after_s = failure.retry_after_s
+    if failure.is_throttled:
+        error: RetriesExhaustedError = RateLimitError(
+            message, retry_after_s=failure.retry_after_s, **failure.attributes
+        )
+    else:
+        error = RetriesExhaustedError(message, **failure.attributes)
+    error.attempts = call.attempts
     return error
 
 

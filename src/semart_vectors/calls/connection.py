@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import anyio
 import httpx
 
-from semart_vectors.calls import http_errors
-from semart_vectors.calls.transport import AiohttpTransport
+from semart_vectors.calls import client_errors
+from semart_vectors.calls.aiohttp_transport import AiohttpTransport
 from semart_vectors.calls.unpacking import too_long, unpacked
 from semart_vectors.errors import ConfigurationError
 from semart_vectors.service.azure import request_url
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
+    from semart_vectors.calls.aiohttp_transport import Post
     from semart_vectors.calls.key import Key
-    from semart_vectors.calls.transport import Post
     from semart_vectors.service.messages import ServiceRequest
 
 _CLIENT_LIBRARIES = ("httpx", "httpx2")
@@ -67,7 +67,7 @@ class Connection:
             self._own = _OwnClient()
             client = self._own.client
         self.client = client
-        self._errors = http_errors.HttpErrors(_library_of(client))
+        self._errors = client_errors.HttpErrors(_library_of(client))
         self._targets: dict[tuple[str, str], tuple[str, dict[str, str]]] = {}
         self._short_ways: dict[tuple[str, str], Post] = {}
         self.was_answered = False
@@ -96,9 +96,9 @@ class Connection:
         """Send a request once, and return the whole answer, a refusal without the key in it.
 
         Raises:
-            http_errors.TransientError: no answer came.
-            http_errors.EndpointError: none will ever come.
-            http_errors.ShortageError: this machine has no connection to give.
+            client_errors.TransientError: no answer came.
+            client_errors.EndpointError: none will ever come.
+            client_errors.ShortageError: this machine has no connection to give.
         """
         kind = request.operation, request.content_type
         try:

@@ -34,6 +34,8 @@ _RANDOM_FACTOR = 3
 class CallState:
     """What a call has been through so far; nearly all go through nothing, so that it costs as much."""
 
+    has_slot = False
+    """Whether it counts among the calls under way."""
     attempts = 0
     """Requests sent."""
     sent_at = 0.0

@@ -32,8 +32,8 @@ class SteadyLimiter(AsyncLimiter):
             async with limiter:  # one of the ten, for a call of your own to the same resource
                 ...
 
-    A plain ``AsyncLimiter(30, 1)`` lets a bucket's burst through on top of the rate: 54 calls in its first
-    second, and the service refuses what is over 30. This one lets calls through one by one, in the order they
+    A plain ``AsyncLimiter(30, 1)`` lets a bucket's burst through on top of the rate: up to 59 calls in its
+    first second, and the service refuses what is over 30. This one lets calls through one by one, in the order they
     came, a step of ``time_period / max_rate`` and 0.9 % apart; what was late is made up for as far as no
     window of `time_period` sees more than `max_rate`, whether the service counts in fixed windows, in sliding
     ones or with a bucket. It uses 99 % of the limit where timers are late by a millisecond or two.

@@ -1,1 +1,1 @@
-"""What is done, durably: vectors in Parquet parts that any reader opens, and a journal for the newest."""
+"""What a job has done, durably: vectors in Parquet parts, the newest in journals, all with checksums."""

@@ -1,28 +1,21 @@
-"""Every stored byte of a checkpoint, compared with its checksum."""
+"""The check of a checkpoint: every stored byte is compared with its checksum."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semart_vectors.checkpoint.index import repeated
-from semart_vectors.checkpoint.journal import FIRST_JOURNAL, list_journals, read_journal, read_journals
-from semart_vectors.checkpoint.notes import FIRST_FORMAT, read_identity, read_note
-from semart_vectors.checkpoint.parts import (
-    count_rows,
-    model_versions,
-    part_files,
-    part_number,
-    read_index_rows,
-    verify_bytes,
-    verify_pages,
-)
-from semart_vectors.checkpoint.publishing import list_replaced
-from semart_vectors.checkpoint.quarantine import set_aside
-from semart_vectors.checkpoint.store import Checkpoint, locked
+from semart_vectors.checkpoint.folder import CheckpointFolder, foreign_file_error
+from semart_vectors.checkpoint.journal import read_journal, read_journals
+from semart_vectors.checkpoint.json_files import read_note
+from semart_vectors.checkpoint.key_index import repeated
+from semart_vectors.checkpoint.lock import locked
+from semart_vectors.checkpoint.parquet import count_rows, verify_bytes
+from semart_vectors.checkpoint.parts import model_versions, read_index_rows
+from semart_vectors.checkpoint.quarantine import quarantine
+from semart_vectors.checkpoint.store import Checkpoint
 from semart_vectors.errors import CheckpointDamagedError, ConfigurationError
 from semart_vectors.files import disk_errors
 from semart_vectors.service.azure import MODEL_VERSION
@@ -30,6 +23,7 @@ from semart_vectors.service.azure import MODEL_VERSION
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,128 +35,116 @@ class CheckReport:
     bytes: int
     """All their bytes, each of which was compared with a checksum."""
     vectors: int
-    """Vectors in parts that are whole."""
+    """Vectors in parts that are intact."""
     damaged: tuple[str, ...]
-    """What is not what was written, a sentence each; empty is good."""
+    """A sentence for each thing that is damaged; empty if nothing is."""
 
 
-def check_checkpoint(directory: str | os.PathLike[str], *, repair: bool = False) -> CheckReport:
+def check_checkpoint(checkpoint: str | os.PathLike[str], *, repair: bool = False) -> CheckReport:
     """Compare every stored byte of a checkpoint with its checksum.
 
     Args:
-        directory: The checkpoint's.
-        repair: Set aside what is damaged, in ``_damaged/``, and keep what is whole of it: the next run of the
-            job embeds again those images whose vectors are lost, and no others. No call is made here.
+        checkpoint: Its folder.
+        repair: Copy what is damaged to ``_damaged/``, and keep what is intact: the next run of the job embeds
+            the images again whose vectors are lost, and no others. No call is made here.
 
     Returns:
         What was found, before the repair.
 
     Raises:
-        ConfigurationError: the directory is no checkpoint.
+        ConfigurationError: the folder is no checkpoint.
         CheckpointInUseError: a job is writing to it.
         CheckpointMismatchError: for a repair: the parts are of two models.
         DiskError: the disk refused.
     """
-    directory = Path(directory)
-    with disk_errors(directory, doing="read"):
-        if not (directory / "_checkpoint.json").exists() and not part_files(directory):
-            raise ConfigurationError(f"{directory} is no checkpoint; `semart-vectors embed` makes one")
-        with locked(directory, to_write=repair):
-            files = [(path, look) for path, look in _looks(directory) if path.exists()]
-            damaged = [(path, told) for path, look in files if (told := _told(path, look))]
-            whole = {path for path, _ in files} - {path for path, _ in damaged}
-            parts = [path for path in part_files(directory) if path in whole]
-            report = CheckReport(
-                files=len(files),
-                bytes=sum(path.stat().st_size for path, _ in files),
-                vectors=sum(map(count_rows, parts)),
-                damaged=(*(told for _, told in damaged), *_told_of_repeated(parts)),
-            )
-            for path, _ in damaged if repair else ():
-                if not _is_ours(path):
-                    set_aside(path, directory)
+    folder = CheckpointFolder(checkpoint)
+    with disk_errors(folder.path, doing="read"):
+        if not folder.identity.exists() and not folder.vector_files():
+            raise ConfigurationError(f"{folder.path} is no checkpoint; `semart-vectors embed` makes one")
+        with locked(folder, to_write=repair):
+            report = _check(folder)
+            for path in folder.vector_files() if repair else ():
+                if not folder.is_part(path):
+                    quarantine(folder, path)
                     path.unlink()
     if repair and report.damaged:
-        model_version = _model_version(directory)
-        with Checkpoint(directory, model_version=model_version or MODEL_VERSION):
-            # Opening sets aside whatever is damaged.
-            if model_version is None:  # it may become one of any model
-                (directory / "_checkpoint.json").unlink()
+        _repair(folder)
     return report
 
 
-def _looks(directory: Path) -> Iterator[tuple[Path, Callable[[Path], None]]]:
-    """Name the files of a checkpoint, each with what raises if it is damaged."""
-    try:
-        identity = read_identity(directory)
-    except CheckpointDamagedError:
-        identity = None
-    is_first = identity is not None and identity["format_version"] == FIRST_FORMAT
-    verify = verify_pages if is_first else verify_bytes
-    yield directory / "_checkpoint.json", _verify_identity
-    for name in () if is_first else ("_job.json", "_pace.json"):
-        yield directory / name, _verify_note
-    for path in (*part_files(directory), *list_replaced(directory)):
-        yield path, verify
-    yield directory / "failures.parquet", verify
-    for path in list_journals(directory):
+def _check(folder: CheckpointFolder) -> CheckReport:
+    files = [(path, verify) for path, verify in _files(folder) if path.exists()]
+    damaged = {path: damage for path, verify in files if (damage := _damage(path, verify))}
+    intact = [path for path in folder.vector_files() if path not in damaged]
+    return CheckReport(
+        files=len(files),
+        bytes=sum(path.stat().st_size for path, _ in files),
+        vectors=sum(map(count_rows, intact)),
+        damaged=(*damaged.values(), *_describe_duplicates(intact)),
+    )
+
+
+def _files(folder: CheckpointFolder) -> Iterator[tuple[Path, Callable[[Path], object]]]:
+    """List the files of a checkpoint, each with a function that raises if it is damaged."""
+    for path in (folder.identity, folder.job_note, folder.pace_note):
+        yield path, read_note
+    for path in folder.vector_files():
+        yield path, verify_bytes if folder.is_part(path) else _refuse_foreign_file
+    for path in (*folder.replaced_files().values(), folder.failures):
+        yield path, verify_bytes
+    for path in folder.journals().values():
         yield path, _verify_journal
 
 
-def _verify_identity(path: Path) -> None:
-    read_identity(path.parent)
-
-
-def _verify_note(path: Path) -> None:
-    read_note(path)
+def _refuse_foreign_file(path: Path) -> None:
+    raise foreign_file_error(path)
 
 
 def _verify_journal(path: Path) -> None:
-    content = read_journal(path, ends_in_zeros=path.name != FIRST_JOURNAL)
+    content = read_journal(path)
     if not content.is_whole:
         raise CheckpointDamagedError(
-            f"{path} is not whole ({content.what_is_missing}): it was being written when the job was killed, "
-            "or was damaged; the next run of the job takes up what is whole of it"
+            f"{path} is damaged, or the job was killed while it wrote to it ({content.describe_damage()}); "
+            "the next run of the job keeps what is intact, and embeds the other images again"
         )
 
 
-def _told(path: Path, look: Callable[[Path], None]) -> str:
+def _damage(path: Path, verify: Callable[[Path], object]) -> str:
+    """Describe what is damaged in a file; empty if nothing is."""
     try:
-        if path.parent.name == "vectors":
-            part_number(path)
-        look(path)
+        verify(path)
     except CheckpointDamagedError as error:
         return str(error)
     return ""
 
 
-def _told_of_repeated(parts: list[Path]) -> list[str]:
+def _describe_duplicates(parts: list[Path]) -> list[str]:
     keys = np.concatenate([np.empty(0, np.int64), *(read_index_rows(path).names for path in parts)])
     count = len(repeated(keys))
-    return (
-        [f"{count:,} rows share their images with others: the next run keeps the newest of each"]
-        if count
-        else []
-    )
+    if not count:
+        return []
+    what = f"{count:,} rows are of images that have more than one row"
+    return [f"{what}: the next run of the job, or `check --repair`, keeps the newest row of each"]
 
 
-def _is_ours(path: Path) -> bool:
+def _repair(folder: CheckpointFolder) -> None:
+    """Open the checkpoint as a job does, which moves what is damaged into quarantine."""
+    model_version = _model_version(folder)
+    with Checkpoint.open(folder.path, model_version=model_version or MODEL_VERSION):
+        if model_version is None:  # nothing says which model it is of: the next job decides
+            folder.identity.unlink()
+
+
+def _model_version(folder: CheckpointFolder) -> str | None:
+    """Return the model of a checkpoint, even if its ``_checkpoint.json`` is lost; None if nothing says it."""
     try:
-        return path.parent.name != "vectors" or part_number(path) >= 0
-    except CheckpointDamagedError:
-        return False
-
-
-def _model_version(directory: Path) -> str | None:
-    """Return the model of a checkpoint, also where its description is lost; None if nothing tells."""
-    try:
-        identity = read_identity(directory)
+        identity = read_note(folder.identity)
     except CheckpointDamagedError:
         identity = None
     if identity is not None:
         return str(identity["model_version"])
-    for part in part_files(directory):
+    for part in folder.vector_files():
         for model in model_versions(part):
             return model
-    of_records = (record.fields.get("model_version") for record in read_journals(directory))
+    of_records = (record.fields.get("model_version") for record in read_journals(folder))
     return next((model for model in of_records if model is not None), None)

@@ -1,110 +1,157 @@
-"""From a journal's records to a part that any reader opens: all the file work, for a thread of its own."""
+"""Publication: what the journals hold becomes a part that any Parquet reader opens."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from semart_vectors.checkpoint.parts import (
-    Done,
-    Failed,
-    integers,
-    part_name,
-    read_index_rows,
-    read_part,
-    vector_table,
-    write_failures,
-    write_part,
-)
+from semart_vectors.checkpoint.failures import write_failures
+from semart_vectors.checkpoint.parts import read_index_rows, read_part, write_part
+from semart_vectors.checkpoint.schema import failure_table, integers, vector_table
+from semart_vectors.errors import CheckpointError, DiskError
 from semart_vectors.files import disk_errors
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
-    from semart_vectors.checkpoint.index import Keys
-
-_REPLACED_NAME = re.compile(r"_replaced-\d+\.parquet")
-
-
-@dataclass(slots=True)
-class Unpublished:
-    """Entries that no part holds yet."""
-
-    by_name: dict[str, Done] = field(default_factory=dict)
-    by_content: dict[bytes, Done] = field(default_factory=dict)
-
-    def add(self, entry: Done) -> None:
-        """Add an entry, in place of an earlier one of its image."""
-        self.by_name[entry.image_file] = self.by_content[entry.content_sha256] = entry
+    from semart_vectors.checkpoint.catalogue import Catalogue, Publication
+    from semart_vectors.checkpoint.folder import CheckpointFolder
+    from semart_vectors.checkpoint.journal_writer import JournalWriter
+    from semart_vectors.checkpoint.vector_reader import VectorReader
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """What is to be published together; nothing of it changes any more."""
-
-    number: int
-    """Of the part to be."""
-    entries: Unpublished
-    stale: dict[int, set[str]]
-    """By the number of their part, the images whose rows are to leave it."""
-    failures: list[Failed] | None
-    """The table of failures, if it is to be written anew."""
-    first_replaced: int
-    """The number of the first file of replaced rows that may be written."""
-
-
-def publish(directory: Path, model_version: str, publication: Publication) -> list[Keys]:
-    """Write what there is to be published, in an order that survives a kill anywhere.
+def publish(folder: CheckpointFolder, model_version: str, publication: Publication) -> None:
+    """Write what is to be published, in an order that survives a kill at any moment.
 
     Rows that were replaced leave their parts first, while a journal still holds what replaced them: so no
-    reader ever sees an image twice. They are kept aside until a later run ends, since their contents are paid
-    for, and may come up again under another name: files are renumbered.
-
-    Returns:
-        The contents of each file of replaced rows that was written, numbered from `first_replaced` on.
+    reader ever sees an image twice. They are kept in files of replaced rows until a later run completes: they
+    are paid for, and their contents may come up again under other names when files are renumbered.
 
     Raises:
-        CheckpointDamagedError: a part is not what was written.
+        CheckpointDamagedError: a part is damaged.
         DiskError: the disk refused. All of it may be done again.
     """
-    with disk_errors(directory):
-        return _publish(directory, model_version, publication)
+    with disk_errors(folder.path):
+        _remove_outdated_rows(folder, publication)
+        if publication.changes.by_name:
+            table = vector_table(list(publication.changes.by_name.values()), model_version)
+            write_part(folder, folder.part(publication.part), table)
+        if publication.failures is not None:
+            write_failures(folder, failure_table(publication.failures))
 
 
-def _publish(directory: Path, model_version: str, publication: Publication) -> list[Keys]:
-    replaced: list[Keys] = []
-    for part, stale in publication.stale.items():
-        path = directory / "vectors" / part_name(part)
+def _remove_outdated_rows(folder: CheckpointFolder, publication: Publication) -> None:
+    for number, (part, outdated) in enumerate(
+        publication.changes.outdated.items(), publication.first_replaced
+    ):
+        path = folder.part(part)
         table = read_part(path)
         names = table["image_file"].to_pylist()
-        leaving = [row for row, name in enumerate(names) if name in stale]
+        leaving = [row for row, name in enumerate(names) if name in outdated]
         if not leaving:  # a name had the key of another
             continue
-        aside = directory / replaced_name(publication.first_replaced + len(replaced))
-        write_part(aside, directory, table.take(integers(leaving)))
-        replaced.append(read_index_rows(aside).contents)
-        kept = [row for row, name in enumerate(names) if name not in stale]
-        write_part(path, directory, table.take(integers(kept)))
-    if publication.entries.by_name:
-        table = vector_table(list(publication.entries.by_name.values()), model_version)
-        write_part(directory / "vectors" / part_name(publication.number), directory, table)
-    if publication.failures is not None:
-        write_failures(directory, publication.failures)
-    return replaced
+        aside = folder.replaced_file(number)
+        write_part(folder, aside, table.take(integers(leaving)))
+        publication.replaced[number] = read_index_rows(aside).contents
+        kept = [row for row, name in enumerate(names) if name not in outdated]
+        write_part(folder, path, table.take(integers(kept)))
 
 
-def list_replaced(directory: Path) -> list[Path]:
-    """List the files of replaced rows, the oldest first."""
-    files = (path for path in directory.glob("_replaced-*") if _REPLACED_NAME.fullmatch(path.name))
-    return sorted(files, key=replaced_number)
+class Publisher:
+    """Publishes what the catalogue and the journals hold, in a thread of its own or at once.
 
+    Only the files are written in the thread. The catalogue and the journals change in the thread that calls
+    these methods, which is the checkpoint's one writer.
+    """
 
-def replaced_number(path: Path) -> int:
-    """Return the number of a file of replaced rows."""
-    return int(path.stem.removeprefix("_replaced-"))
+    def __init__(
+        self,
+        folder: CheckpointFolder,
+        model_version: str,
+        catalogue: Catalogue,
+        journals: JournalWriter,
+        vectors: VectorReader,
+    ) -> None:
+        self._folder = folder
+        self._model_version = model_version
+        self._catalogue = catalogue
+        self._journals = journals
+        self._vectors = vectors
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="semart-vectors-publish")
+        self._running: tuple[Publication, Future[None]] | None = None
 
+    @property
+    def is_running(self) -> bool:
+        """Whether a publication was started and not settled yet."""
+        return self._running is not None
 
-def replaced_name(number: int) -> str:
-    """Return the name of a file of replaced rows."""
-    return f"_replaced-{number:06}.parquet"
+    def start(self, *, on_failure: Callable[[], None]) -> None:
+        """Begin to publish what the finished journals hold.
+
+        Args:
+            on_failure: Called in the thread if the publication fails.
+        """
+        publication = self._begin()
+        future = self._thread.submit(publish, self._folder, self._model_version, publication)
+        future.add_done_callback(lambda done: on_failure() if done.exception() else None)
+        self._running = publication, future
+
+    def settle(self, *, wait: bool = False) -> CheckpointError | DiskError | None:
+        """Take over the result of the publication that was started, if there is one.
+
+        Args:
+            wait: Whether to wait for it.
+
+        Returns:
+            Why it failed, if it did; then what it should have published waits for the next.
+
+        Raises:
+            DiskError: the disk refused to remove the journals.
+        """
+        if self._running is None or not (wait or self._running[1].done()):
+            return None
+        publication, future = self._running
+        self._running = None
+        try:
+            future.result()
+        except Exception as error:  # noqa: BLE001 - whatever it was, calls under way are answered first
+            self._take_back(publication)
+            if isinstance(error, CheckpointError | DiskError):
+                return error
+            return CheckpointError(f"cannot write a part: {type(error).__name__}: {error}; run again")
+        self._commit(publication)
+        return None
+
+    def publish_now(self) -> None:
+        """Publish all that is recorded.
+
+        Raises:
+            CheckpointDamagedError: a part is damaged.
+            DiskError: the disk refused; the journals still hold everything.
+        """
+        publication = self._begin()
+        try:
+            publish(self._folder, self._model_version, publication)
+        except BaseException:
+            self._take_back(publication)
+            raise
+        self._commit(publication)
+
+    def close(self) -> None:
+        """Wait for the thread, and end it."""
+        self._thread.shutdown()
+
+    def _begin(self) -> Publication:
+        self._journals.begin_publication()
+        return self._catalogue.begin_publication()
+
+    def _commit(self, publication: Publication) -> None:
+        self._catalogue.commit(publication)
+        if publication.changes.outdated:
+            self._vectors.forget()
+        self._journals.commit()
+
+    def _take_back(self, publication: Publication) -> None:
+        self._catalogue.take_back(publication)
+        self._vectors.forget()
+        self._journals.take_back()

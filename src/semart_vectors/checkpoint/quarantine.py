@@ -1,4 +1,4 @@
-"""What is damaged is set aside, never deleted, and what is whole of it is kept."""
+"""Damaged files are copied into quarantine, never deleted, and their intact rows are kept."""
 
 from __future__ import annotations
 
@@ -6,48 +6,53 @@ import shutil
 from itertools import count
 from typing import TYPE_CHECKING
 
-from semart_vectors.checkpoint.parts import no_failures, no_vectors, salvage, write_failure_table, write_part
+from semart_vectors.checkpoint.failures import write_failures
+from semart_vectors.checkpoint.parquet import salvage
+from semart_vectors.checkpoint.parts import write_part
+from semart_vectors.checkpoint.schema import no_failures, no_vectors
 from semart_vectors.files import disk_errors, sync
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SET_ASIDE = "_damaged"
-"""The folder, in the checkpoint's, of what was damaged; for whoever wants to look, and never read."""
+    from semart_vectors.checkpoint.folder import CheckpointFolder
 
 
-def set_aside(path: Path, directory: Path) -> Path:
-    """Copy a damaged file into the folder of such, under a name that is free there, and return where it is.
+def quarantine(folder: CheckpointFolder, path: Path) -> Path:
+    """Copy a damaged file into ``_damaged/``, under a name that is free there, and return the copy's path.
 
     Raises:
         DiskError: the disk refused.
     """
-    folder = directory / SET_ASIDE
-    with disk_errors(folder):
-        folder.mkdir(exist_ok=True)
+    with disk_errors(folder.damaged):
+        folder.damaged.mkdir(exist_ok=True)
         names = (f"{path.name}.{number}" if number else path.name for number in count())
-        copy = next(place for name in names if not (place := folder / name).exists())
+        copy = next(place for name in names if not (place := folder.damaged / name).exists())
         shutil.copyfile(path, copy)
         sync(copy)
-        sync(folder)
+        sync(folder.damaged)
     return copy
 
 
-def mend_part(path: Path, directory: Path) -> str:
-    """Leave in a damaged part the rows that are what was written, and say what became of the others.
+def quarantine_part(folder: CheckpointFolder, path: Path) -> str:
+    """Copy a damaged part into quarantine, keep its intact rows in place, and return a sentence about both.
 
     Raises:
         DiskError: the disk refused.
     """
-    copy = set_aside(path, directory)
+    copy = quarantine(folder, path)
     kept = salvage(path)
-    write_part(path, directory, no_vectors() if kept is None else kept)
-    return f"{0 if kept is None else kept.num_rows} of its vectors are kept; as it was it lies in {copy}"
+    write_part(folder, path, no_vectors() if kept is None else kept)
+    return f"kept {0 if kept is None else kept.num_rows} of its vectors; the damaged file is now {copy}"
 
 
-def mend_failures(path: Path, directory: Path) -> str:
-    """Do the same for the table of failures."""
-    copy = set_aside(path, directory)
-    kept = salvage(path)
-    write_failure_table(directory, no_failures() if kept is None else kept)
-    return f"{0 if kept is None else kept.num_rows} of its rows are kept; as it was it lies in {copy}"
+def quarantine_failures(folder: CheckpointFolder) -> str:
+    """Do the same with the table of failures.
+
+    Raises:
+        DiskError: the disk refused.
+    """
+    copy = quarantine(folder, folder.failures)
+    kept = salvage(folder.failures)
+    write_failures(folder, no_failures() if kept is None else kept)
+    return f"kept {0 if kept is None else kept.num_rows} of its rows; the damaged file is now {copy}"

@@ -1,4 +1,4 @@
-"""The command line: arguments to objects, one event loop, an exit code."""
+"""The command line: one file for each command, and what all commands share."""
 
 from semart_vectors.cli.app import cli, main
 from semart_vectors.cli.exit_codes import EXIT_CODES

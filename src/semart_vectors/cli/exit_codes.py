@@ -1,17 +1,18 @@
-"""Exit codes, and which error ends with which."""
+"""The exit code of each error."""
 
 from __future__ import annotations
 
 from semart_vectors import errors
+from semart_vectors.cli.event_loop import Terminated
 
-USAGE, SOME_FAILED, DAMAGED, DISK, DATABASE, INTERRUPTED = 2, 3, 6, 8, 9, 130
+USAGE, SOME_FAILED, DAMAGED, DISK, DATABASE, INTERRUPTED, TERMINATED = 2, 3, 6, 8, 9, 130, 143
 
 
 EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
     errors.ConfigurationError: USAGE,
     errors.MetadataError: USAGE,
     errors.VectorFileError: USAGE,
-    errors.UnreadableImageError: USAGE,  # the query's, as is the next: in a job an image's failure is a value
+    errors.UnreadableImageError: USAGE,  # of a query, as the next; in a job one image's failure ends nothing
     errors.InvalidInputError: USAGE,
     errors.EndpointError: USAGE,
     errors.ServiceUnavailableError: 1,
@@ -22,10 +23,15 @@ EXIT_CODES: dict[type[errors.SemartVectorsError], int] = {
     errors.CheckpointInUseError: 7,
     errors.DiskError: DISK,
     errors.DatabaseError: DATABASE,
-    errors.CheckpointError: DAMAGED,  # after the kinds of it above
+    errors.CheckpointError: DAMAGED,  # after its subclasses, which come first
 }
 
 
 def exit_code(error: errors.SemartVectorsError) -> int:
-    """Return the code that a command ends with."""
+    """Return the exit code for an error; 1 for one without an entry."""
     return next((code for kind, code in EXIT_CODES.items() if isinstance(error, kind)), 1)
+
+
+def interruption_code(interruption: BaseException) -> int:
+    """Return the exit code after Ctrl-C, or after SIGTERM."""
+    return TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from typing import Literal
 
 import click
 
-_LEAST_RATE, _MOST_RATE = 0.001, 1_000_000
+_MIN_RATE, _MAX_RATE = 0.001, 1_000_000
 
 
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
 OUTPUT = click.option(
-    "-o", "--output", type=FILE, required=True, help="A .parquet file, or .csv/.tsv in TAB form."
+    "-o", "--output", type=FILE, required=True, help="A .parquet file, or a .csv/.tsv separated by tabs."
 )
 TABLE = click.option("--table", default="paintings", show_default=True, help="NAME or SCHEMA.NAME.")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 def rate(_: click.Context, parameter: click.Parameter, value: str | None) -> float | Literal["auto"] | None:
-    """Take a number of calls a second, or `auto` where that is an answer."""
+    """Read a rate in calls a second; `--requests-per-second` takes `auto` too."""
     if value is None or (value == "auto" and parameter.name == "requests_per_second"):
         return value  # type: ignore[return-value] # it is one of these two
     try:
         rate = float(value)
     except ValueError:
         rate = math.nan
-    if not _LEAST_RATE <= rate <= _MOST_RATE:
-        raise click.BadParameter(f"{value!r} is no number of calls a second")
+    if not _MIN_RATE <= rate <= _MAX_RATE:
+        raise click.BadParameter(
+            f"{value!r} is not a rate from {_MIN_RATE:g} to {_MAX_RATE:,} calls a second"
+        )
     return rate

@@ -1,4 +1,4 @@
-"""What a command says: safe for a terminal, on the stream where it belongs."""
+"""How a command prints: results to stdout, messages to stderr, names escaped for the terminal."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ if TYPE_CHECKING:
 
 
 NAMED = 5
-"""Names that a message gives of many."""
+"""How many names a message lists at most."""
 
 
 def say(message: str | bytes, *, err: bool = False) -> None:
-    """Print a line: a text so that no name in it does harm, or JSON, which is UTF-8 everywhere."""
+    """Print a line: text, escaped for the terminal, or JSON as bytes, which is UTF-8 everywhere."""
     try:
         click.echo(printable(message) if isinstance(message, str) else message, err=err)
-    except BrokenPipeError:  # whoever reads us has seen enough; that changes nothing of what was done
+    except BrokenPipeError:  # the reader closed the pipe; the work is done all the same
         os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if err else sys.stdout).fileno())
 
 
 def print_result(result: DataclassInstance, text: str, *, as_json: bool) -> None:
-    """Print a result, in words or as JSON."""
+    """Print a result, as text or as JSON."""
     say(orjson.dumps(dataclasses.asdict(result)) if as_json else text)
 
 
 def stop(sentence: str, code: int) -> NoReturn:
-    """End with a sentence and an exit code."""
+    """Print a sentence to stderr and exit with a code."""
     say(sentence, err=True)
     sys.exit(code)
 
 
 def first_few(names: tuple[str, ...]) -> str:
-    """List names, and how many more there are."""
+    """List the first names, and how many more there are."""
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def printable(text: str) -> str:
-    """Escape what a file's name could do to a terminal, and what it cannot show."""
+    """Escape control characters, and characters that the terminal cannot show."""
     encoding = (sys.stderr and sys.stderr.encoding) or "ascii"
     text = text.encode(encoding, "backslashreplace").decode(encoding)
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 class PrintableFormatter(logging.Formatter):
-    """Warnings name files too."""
+    """A formatter that escapes file names in log messages too."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
-        """Return the line, without what follows it of a traceback."""
+        """Return the message, escaped."""
         return printable(super().formatMessage(record))

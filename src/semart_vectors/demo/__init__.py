@@ -1,1 +1,1 @@
-"""A small museum of invented paintings, and the story that is told with it."""
+"""A small collection of generated paintings in the form of SemArt, and a demo that runs every step on it."""

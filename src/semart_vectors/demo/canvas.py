@@ -1,10 +1,10 @@
-"""Colours, a canvas to lay them on, and the finish that makes a drawing look painted.
+"""A canvas with colours, brush strokes and a finish that makes a drawing look painted.
 
 A canvas is one unit high: x runs from 0 to its `width`, y from 0 at the top to 1. Paths are written in
-hundredths of that, as "x y, x y, …"; a final "|" adds the mirror image, so that half a vase is enough.
+hundredths of a unit, as "x y, x y, …"; a final "|" adds the mirror image, so that half a vase is enough.
 """
 
-# ruff: noqa: PLR2004 - where a drawing is hatched is a matter of taste, and the number says all
+# ruff: noqa: PLR2004 - the numbers of a drawing are a matter of taste, and names would not explain them
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Colour: TypeAlias = str | _RGB
 Spot: TypeAlias = tuple[float, float]
 Path: TypeAlias = "str | Sequence[Spot] | _Spots"
 
-_SCALE = 2  # a picture is painted twice too large and reduced at the end
+_SCALE = 2  # a picture is painted at twice its size and reduced at the end
 _FALL = [round(255 * max(0, 1 - v / 178) ** 1.5) for v in range(256)]
-_GLOW = Image.radial_gradient("L").reduce(4).point(_FALL)  # ends softly, and at the edges
+_GLOW = Image.radial_gradient("L").reduce(4).point(_FALL)  # fades out towards the edges
 
 
 @lru_cache(maxsize=1024)
@@ -69,13 +69,16 @@ def _rounded(spots: _Spots, *, closed: bool) -> _Spots:
 
 
 def around(n: int, start: float = 0) -> list[Spot]:
-    """Return n directions, all the way round, as (cosine, sine)."""
+    """Return n directions around a circle, as (cosine, sine)."""
     turns = start + np.linspace(0, 2 * np.pi, n, endpoint=False)
     return list(zip(np.cos(turns).tolist(), np.sin(turns).tolist(), strict=True))
 
 
 class Canvas:
-    """A picture in the making, and the dice that decide what is left open."""
+    """A picture being painted, and the random numbers for what is left open.
+
+    It has one method for each kind of stroke, which makes it long but not complicated.
+    """
 
     def __init__(self, width: int, height: int, rng: np.random.Generator) -> None:
         self.image = Image.new("RGB", (width * _SCALE, height * _SCALE))
@@ -86,19 +89,19 @@ class Canvas:
         self._unit = height * _SCALE
 
     def between(self, low: float, high: float) -> float:
-        """Return a number of a range."""
+        """Return a random number from a range."""
         return low + (high - low) * self.rng.random()
 
     def chance(self, share: float) -> bool:
-        """Return True in this share of all cases."""
+        """Return True with this probability."""
         return bool(self.rng.random() < share)
 
     def pick(self, *options: _T) -> _T:
-        """Return one of the options."""
+        """Return a random one of the options."""
         return options[int(self.rng.integers(len(options)))]
 
-    def some(self, options: Sequence[_T], n: int) -> list[_T]:
-        """Return n different ones of the options."""
+    def sample(self, options: Sequence[_T], n: int) -> list[_T]:
+        """Return n random options, all different."""
         return [options[int(i)] for i in self.rng.permutation(len(options))[:n]]
 
     def _place(self, path: Path, at: Spot, size: float) -> _Spots:
@@ -141,13 +144,13 @@ class Canvas:
         self._draw.ellipse([(x - rx) * unit, (y - ry) * unit, (x + rx) * unit, (y + ry) * unit], colour)
 
     def ball(self, at: Spot, rx: float, ry: float, colour: Colour) -> None:
-        """Draw a round thing, lit from the upper left."""
+        """Draw a ball, lit from the upper left."""
         for t in np.linspace(0, 1, 12).tolist():
             tone, shrink = light(dark(colour, 0.5 * (1 - t) ** 2), 0.4 * t**2), 1 - 0.92 * t
             self.oval((at[0] - 0.3 * rx * t, at[1] - 0.32 * ry * t), rx * shrink, ry * shrink, tone)
 
     def glow(self, at: Spot, rx: float, ry: float, colour: Colour, strength: float) -> None:
-        """Lay a soft light or, with a dark colour, a soft shadow."""
+        """Add a soft light or, with a dark colour, a soft shadow."""
         reach = np.array((rx, ry)) * 1.3
         left, top, width, height = np.rint(np.append(at - reach, 2 * reach) * self._unit).astype(int).tolist()
         mask = _GLOW.resize((max(2, width), max(2, height)), Image.Resampling.BILINEAR)
@@ -167,7 +170,7 @@ class Canvas:
         self.image.paste(below, (0, above.height))
 
     def dabs(self, n: int, length: float, *, top: float = 0, bottom: float = 1, slope: float = 0) -> None:
-        """Go over what is there with short strokes of nearly the same colour."""
+        """Cover what is painted with short strokes of nearly the same colour."""
         if not self.brush:
             return
         spots = self.rng.uniform((0, top), (self.width, bottom), (n, 2)) * self._unit
@@ -181,7 +184,7 @@ class Canvas:
             self._draw.line(end, tuple(colour), max(1, round(reach * 0.4)))
 
     def to_drawing(self) -> None:
-        """Turn what is there into a drawing: outlines, two layers of hatching, white in the lights."""
+        """Turn what is painted into a drawing: outlines, two layers of hatching, white highlights."""
         paper = self.pick("#e6d8b8", "#d9c4a0", "#b9c0bc", "#e8dfcc")
         chalk = _rgb(self.pick("#6b3a22", "#9a4630", "#3a322c"))
         plain = ImageOps.autocontrast(self.image.convert("L"), cutoff=1)
@@ -198,7 +201,7 @@ class Canvas:
         self.image.paste(chalk, mask=Image.fromarray(drawn * np.uint8(215)))
 
     def finished(self) -> Image.Image:
-        """Reduce to the final size, with the wobble of a hand, the weave of a canvas, and varnish."""
+        """Return the picture in its final size, with an unsteady hand, the weave of a canvas, and varnish."""
         pixels, rng = np.asarray(self.image), self.rng
         height, width, _ = pixels.shape
         rough = rng.normal(0, 1.7, (2, height // 48 + 2, width // 48 + 2)).astype(np.float32)

@@ -1,7 +1,7 @@
-"""A data set in the form of SemArt that may be given away: painted, titled and described here.
+"""Write a data set in the form of SemArt, with generated paintings, that may be given away.
 
-Only the names of the artists are real. The tables are as awkward as those of SemArt, so that what reads them
-reads the real ones: cp1252 with bytes 0x92 and 0x9e, doubled quotes, lost letters, no dates, one row twice.
+The tables have all that makes those of SemArt hard to read, so that code which reads them reads the real ones
+too: cp1252 with bytes 0x92 and 0x9e, doubled quotes, lost letters, missing dates, a repeated row.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from semart_vectors.demo.paintings import paint
+from semart_vectors.demo.motifs import paint
 from semart_vectors.errors import MetadataError
 from semart_vectors.files import disk_errors, write_aside
 
@@ -38,16 +38,16 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Where a sample lies, and how much it holds."""
+    """Where a sample is, and how much it holds."""
 
     directory: Path
     """The folder with the three tables."""
     images_dir: Path
-    """The folder with the images, `Images` in `directory`."""
+    """The folder of the images, `Images` in `directory`."""
     n_rows: int
     """Rows in the three tables together; one of them repeats the image of another."""
     n_images: int
-    """Image files; two of them hold the very same bytes."""
+    """Image files; two of them have identical bytes."""
 
 
 class _Painter(NamedTuple):
@@ -247,7 +247,7 @@ _REPEATED = (
 
 
 class _Entry(NamedTuple):
-    """A row of the tables, and what to paint for it; entries with one picture number share every byte."""
+    """A row of the tables and its motif; entries with the same picture number get identical images."""
 
     row: dict[str, str]
     motif: str
@@ -255,16 +255,17 @@ class _Entry(NamedTuple):
 
 
 def make_sample(directory: Path, *, seed: int = 7) -> Sample:
-    """Paint and write the sample, or find it there; the same seed gives the same bytes.
+    """Paint and write the sample, unless it is there already; the same seed gives the same bytes.
 
-    The tables come last, so where they are, all is there; what an interrupted call left is painted over.
+    The tables are written last, so where they exist the sample is complete; what an interrupted call left
+    behind is painted again.
 
     Args:
-        directory: A folder that is new, empty, or holds this very sample.
+        directory: A folder that does not exist, is empty, or holds this sample.
         seed: Another number gives another collection.
 
     Raises:
-        MetadataError: the folder holds something else, which is left as it is.
+        MetadataError: the folder holds other files, which are left alone.
         DiskError: the disk refused to write.
     """
     rng = np.random.default_rng(seed)
@@ -300,7 +301,7 @@ def make_sample(directory: Path, *, seed: int = 7) -> Sample:
 
 
 def _entries(rng: np.random.Generator) -> list[_Entry]:
-    """Return all paintings, each once, painter by painter."""
+    """Return an entry for each painting, painter by painter."""
     entries: list[_Entry] = []
     number = 1000
     for author, painter in _PAINTERS.items():
@@ -325,7 +326,7 @@ def _entries(rng: np.random.Generator) -> list[_Entry]:
                 "TIMEFRAME": f"{half}-{half + 49}",
             }
             entries.append(_Entry(row, motif, len(entries)))
-    # The first and the second view by Canaletto are one painting: two rows and two files, but the same bytes.
+    # The first two views by Canaletto are one painting: two rows and two files with the same bytes.
     first = next(i for i, entry in enumerate(entries) if entry.row["AUTHOR"] == "CANALETTO")
     entries[first + 1] = entries[first + 1]._replace(picture=first)
     return entries
@@ -336,7 +337,7 @@ def _one(rng: np.random.Generator, options: Sequence[str]) -> str:
 
 
 def _describe(rng: np.random.Generator, subject: _Subject) -> str:
-    """Say four to some hundred and fifty words about a painting; now and then the same as of another."""
+    """Return a description of 4 to about 150 words; some are the same for several paintings."""
     if rng.random() < 0.1:  # noqa: PLR2004 - one in ten
         return _one(rng, _REPEATED)
     said = [
@@ -347,7 +348,7 @@ def _describe(rng: np.random.Generator, subject: _Subject) -> str:
 
 
 def _technique(rng: np.random.Generator, materials: Sequence[str]) -> str:
-    """Name the material and mostly the size, at times with a decimal comma or a multiplication sign."""
+    """Return the material and mostly the size, sometimes with a decimal comma or a multiplication sign."""
     height = int(rng.integers(18, 240))
     width = round(height * rng.uniform(0.7, 1.5))
     form = _one(rng, ("", *[", {} x {} cm"] * 7, ", {} x {},5 cm", ", {} \xd7 {} cm"))
@@ -355,7 +356,7 @@ def _technique(rng: np.random.Generator, materials: Sequence[str]) -> str:
 
 
 def _tables(rows: list[dict[str, str]], rng: np.random.Generator) -> dict[str, bytes]:
-    """Deal the rows to the three tables; that of validation repeats a row of the training table, reworded."""
+    """Distribute the rows over the three tables; the validation table repeats a training row, reworded."""
     dealt = [rows[int(i)] for i in rng.permutation(len(rows))]
     repeated = {**dealt[20], "DESCRIPTION": "Entered twice by mistake."}
     parts = {
@@ -367,7 +368,7 @@ def _tables(rows: list[dict[str, str]], rng: np.random.Generator) -> dict[str, b
 
 
 def _written(rows: list[dict[str, str]]) -> bytes:
-    """Return a table in cp1252, with the typographic apostrophe that SemArt has."""
+    """Return a table in cp1252, with SemArt's typographic apostrophe."""
     text = io.StringIO()
     table = csv.DictWriter(text, _COLUMNS, delimiter="\t", lineterminator="\n")
     table.writeheader()

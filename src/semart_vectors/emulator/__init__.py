@@ -1,6 +1,6 @@
-"""A local stand-in for the service: same requests, same answers, no account and no network.
+"""A local emulator of the service: the same requests and answers, without an account or a network.
 
-It imports nothing else of this package, so that one bug cannot agree with itself.
+It imports nothing else from this package, so that the two cannot share a bug.
 
 ::
 
@@ -10,24 +10,24 @@ It imports nothing else of this package, so that one bug cannot agree with itsel
 
 from __future__ import annotations
 
-from semart_vectors.emulator.app import Service, create_app
+from semart_vectors.emulator.emulated_service import EmulatedService, create_app
 from semart_vectors.emulator.faults import Fault, Faults
 from semart_vectors.emulator.latency import Constant, Latency, Lognormal, Uniform
-from semart_vectors.emulator.ledger import Call
+from semart_vectors.emulator.ledger import ServedCall
 from semart_vectors.emulator.recordings import RecordingsError
 from semart_vectors.emulator.server import Emulator
 from semart_vectors.emulator.settings import Settings
 
 __all__ = [
-    "Call",
     "Constant",
+    "EmulatedService",
     "Emulator",
     "Fault",
     "Faults",
     "Latency",
     "Lognormal",
     "RecordingsError",
-    "Service",
+    "ServedCall",
     "Settings",
     "Uniform",
     "create_app",

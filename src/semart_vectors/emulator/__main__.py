@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from semart_vectors.emulator.command import emulator_command
+from semart_vectors.emulator.command_line import emulator_command
 
 if __name__ == "__main__":
     emulator_command(prog_name="python -m semart_vectors.emulator")

@@ -1,4 +1,4 @@
-"""How long answers take: a constant, or a distribution by its quantiles, so that a seed tells it all."""
+"""Latencies: a constant, or a distribution given by its quantiles, so that a seed decides them all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Latency(Protocol):
     """Seconds from a request to its answer."""
 
     def quantile_s(self, share: float) -> float:
-        """Return the latency that the given share of all calls stays below; `share` is in (0, 1)."""
+        """Return the latency in seconds that a share of all calls stays below; `share` is in (0, 1)."""
         ...
 
 
@@ -23,53 +23,55 @@ class Constant:
     """Every call takes the same time."""
 
     seconds: float
-    """The time, zero or more."""
+    """The latency, zero or more."""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.seconds) and self.seconds >= 0):
             raise ValueError(f"a latency must be zero or more and finite, not {self.seconds}")
 
-    def quantile_s(self, share: float) -> float:  # noqa: ARG002 - all quantiles of a constant are one
+    def quantile_s(self, share: float) -> float:  # noqa: ARG002 - every quantile of a constant is the same
         """Return the constant."""
         return self.seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Uniform:
-    """Every time between two bounds is as likely as any other."""
+    """Latencies spread evenly between two bounds."""
 
     low_s: float
-    """The shortest time, zero or more."""
+    """The shortest latency, zero or more."""
     high_s: float
-    """The longest time."""
+    """The longest latency."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.low_s <= self.high_s < math.inf:
-            raise ValueError(f"a latency must be between two bounds, not {self.low_s} and {self.high_s}")
+            raise ValueError(
+                f"a latency must lie between two bounds, the lower first, not {self.low_s} and {self.high_s}"
+            )
 
     def quantile_s(self, share: float) -> float:
-        """Return the time at that share of the way."""
+        """Return the latency at that share of the way from the shortest to the longest."""
         return self.low_s + share * (self.high_s - self.low_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Lognormal:
-    """Most calls take about the median and a few take long, as on real services."""
+    """Most calls take about the median and a few take much longer, as with real services."""
 
     median_s: float
-    """What half of the calls stay below; more than zero."""
+    """Half of the calls take less; more than zero."""
     p99_s: float
-    """What 99 of 100 calls stay below."""
+    """99 of 100 calls take less."""
 
     def __post_init__(self) -> None:
         if not 0 < self.median_s <= self.p99_s < math.inf:
             raise ValueError(
-                "a latency must have a median above 0 and a p99 no less,"
+                "a latency must have a median above 0 and a p99 that is not smaller,"
                 f" not {self.median_s} and {self.p99_s}"
             )
 
     def quantile_s(self, share: float) -> float:
-        """Return the time that a lognormal distribution of this median and p99 has there."""
+        """Return that quantile of the lognormal distribution with this median and p99."""
         sigma = math.log(self.p99_s / self.median_s) / _NORMAL.inv_cdf(0.99)
         return self.median_s * math.exp(sigma * _NORMAL.inv_cdf(share))
 
@@ -78,7 +80,7 @@ def parse_latency(text: str) -> Latency:
     """Read ``0.2``, ``uniform:0.1,0.5`` or ``lognormal:0.4,2`` (median and p99), all in seconds.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: the text has none of these forms.
     """
     kind, colon, rest = text.partition(":")
     try:

@@ -1,4 +1,4 @@
-"""What was asked and answered."""
+"""The ledger: every call with its answer, and counts of them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LEDGER_CALLS = 100_000
-"""How many of the last calls are kept one by one; the counts go on beyond."""
+"""How many of the last calls are kept; the counts include all calls."""
 LEDGER_SECONDS = 60
-"""For how many of the last seconds the calls are counted second by second."""
+"""For how many of the last seconds there are counts per second."""
 
 
 def _now() -> datetime:
@@ -23,8 +23,8 @@ def _now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """One call and its answer; of its key, nothing."""
+class ServedCall:
+    """One call and its answer, without its key."""
 
     operation: str
     """``vectorizeImage``, ``vectorizeText``, or the path when it is neither."""
@@ -35,23 +35,20 @@ class Call:
     body_bytes: int
     """Length of the request's body."""
     arrived_s: float
-    """When the request's headers were there, on the service's monotonic clock."""
+    """When the request's headers had arrived, on the service's monotonic clock."""
     arrived_at: datetime = field(default_factory=_now)
-    """The same moment by the clock on the wall, in UTC."""
+    """The same moment as a date and time, in UTC."""
     duration_s: float = 0.0
-    """From the arrival to the moment the answer is due, the latency with it."""
+    """Seconds from the arrival until the answer is due, latency included."""
     fault: str | None = None
-    """The fault that was ordered for it, as `Fault.parse` reads it."""
+    """The fault that it met, as `Fault.parse` reads it; None for none."""
 
 
 class Ledger:
-    """The last calls one by one, and how many there ever were.
-
-    Calls have numbers, from 1 on.
-    """
+    """The last calls, numbered from 1, and counts of all calls."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self.calls: deque[Call] = deque(maxlen=LEDGER_CALLS)
+        self.calls: deque[ServedCall] = deque(maxlen=LEDGER_CALLS)
         self.by_status: Counter[int] = Counter()
         self.body_bytes = 0
         """The length of all bodies together."""
@@ -60,7 +57,7 @@ class Ledger:
         self._started_at = _now()
         self._by_second: dict[int, Counter[int]] = {}
 
-    def record(self, call: Call) -> None:
+    def record(self, call: ServedCall) -> None:
         """Add a call."""
         self.calls.append(call)
         self.by_status[call.status] += 1
@@ -71,14 +68,14 @@ class Ledger:
             del self._by_second[min(self._by_second)]
 
     def summary(self) -> dict[str, object]:
-        """Return how many calls there were, and how many of each status."""
+        """Return the number of calls, and of those with each status."""
         return {"calls": self.by_status.total(), "by_status": _ordered(self.by_status)}
 
     def report(self, *, after: int | None = None, limit: int) -> dict[str, object]:
-        """Return counts, the last seconds, and at most `limit` calls as plain values, the oldest first.
+        """Return counts, counts per second, and at most `limit` calls as plain values, the oldest first.
 
         Args:
-            after: only calls with a higher number; None asks for the last ones.
+            after: only calls with a higher number; None for the last calls.
             limit: how many calls at most.
         """
         now_s = self._clock() - self._started_s
@@ -100,7 +97,7 @@ class Ledger:
             "next": first + len(calls),
         }
 
-    def _plain(self, number: int, call: Call) -> dict[str, object]:
+    def _plain(self, number: int, call: ServedCall) -> dict[str, object]:
         return {
             "number": number,
             "since_start_s": round(call.arrived_s - self._started_s, 3),

@@ -1,7 +1,7 @@
-"""Rate limits as arithmetic: a call comes in, a wait goes out. Nobody sleeps here.
+"""Rate limits as arithmetic: each call is admitted, or told how long to wait. Nothing sleeps here.
 
-Which kind the service has is not documented, and clients must keep to each: a fixed window lets through twice
-the limit around its edge, a bucket its whole burst and the rate on top of it, a sliding window neither.
+It is not documented which kind the service has, so clients must keep to each: a fixed window admits twice the
+limit around its edge, a token bucket a burst and the rate on top of it, a sliding window neither.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TIERS: Final[Mapping[Tier, float]] = MappingProxyType(
     {
         # "20 transactions per minute" on every page.
         "F0": 20 / 60,
-        # 10, 20 or 30 a second, each by another page of the same documentation: the least of them.
+        # Three pages of the same documentation say 10, 20 and 30 a second; this is the lowest.
         "S1": 10.0,
     }
 )
@@ -34,7 +34,7 @@ class RateLimit(Protocol):
     """Decides about each call on its arrival."""
 
     def admit(self) -> float:
-        """Take the call and return 0.0, or refuse it and return the seconds until one would be taken."""
+        """Admit the call and return 0.0, or refuse it and return the seconds until one would be admitted."""
         ...
 
 
@@ -47,20 +47,20 @@ class Unlimited:
 
 
 class _Limited:
-    """What the kinds have in common: `limit` calls in `period_s`, on a clock. Refused calls do not count."""
+    """What all kinds share: `limit` calls in `period_s`, on a clock. Refused calls do not count."""
 
     def __init__(self, limit: int, period_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         if limit < 1 or not (math.isfinite(period_s) and period_s > 0):
-            raise ValueError(f"a limit of {limit} calls in {period_s} s admits nothing")
+            raise ValueError(f"a limit of {limit} calls in {period_s} s admits no call")
         self.limit = limit
         self.period_s = period_s
         self._clock = clock
 
     @classmethod
     def of_rate(cls, requests_per_second: float, *, clock: Callable[[], float] = time.monotonic) -> Self:
-        """Make the limit that a tier of this rate has: about a second, or about a minute below one a second.
+        """Make the limit of a tier with this rate: per second, or per minute for a rate below one a second.
 
-        The period gives way where the rate is not a whole number, so that the rate itself is always met.
+        Where that is no whole number of calls, the period is adjusted, so that the rate is exact.
         """
         if not (math.isfinite(requests_per_second) and requests_per_second > 0):
             raise ValueError(f"requests_per_second must be positive and finite, not {requests_per_second}")
@@ -79,9 +79,9 @@ class SlidingWindow(_Limited):
         self._admitted: deque[float] = deque(maxlen=limit)
 
     def admit(self) -> float:
-        """Take the call and return 0.0, or refuse it and return the seconds until one would be taken."""
+        """Admit the call and return 0.0, or refuse it and return the seconds until one would be admitted."""
         now = self._clock()
-        # Only the call `limit` places back matters: the window is full for as long as it is inside.
+        # Only the call `limit` places back matters: the window is full while that call is inside it.
         if len(self._admitted) == self.limit and (wait_s := self._admitted[0] + self.period_s - now) > 0:
             return wait_s
         self._admitted.append(now)
@@ -89,35 +89,35 @@ class SlidingWindow(_Limited):
 
 
 class FixedWindow(_Limited):
-    """Each window of `period_s`, one after the other from zero, holds at most `limit` admitted calls."""
+    """Each window of `period_s`, counted from time zero, holds at most `limit` admitted calls."""
 
     _window = -math.inf
     _admitted = 0
 
     def admit(self) -> float:
-        """Take the call and return 0.0, or refuse it and return the seconds until one would be taken."""
+        """Admit the call and return 0.0, or refuse it and return the seconds until one would be admitted."""
         now = self._clock()
         window = now // self.period_s
         if window != self._window:
             self._window, self._admitted = window, 0
         if self._admitted == self.limit:
-            # Rounding may put the end of the window a hair before now.
+            # By rounding, the end of the window may lie slightly before now.
             return max((window + 1) * self.period_s - now, math.ulp(now))
         self._admitted += 1
         return 0.0
 
 
 class TokenBucket(_Limited):
-    """A burst of `limit` calls at once, and as many again in every `period_s`, evenly."""
+    """A burst of `limit` calls at once, refilled evenly by `limit` calls in every `period_s`."""
 
     _full_at = -math.inf
-    """When the bucket will be full again, if no call comes."""
+    """When the bucket will be full again if no call comes."""
 
     def admit(self) -> float:
-        """Take the call and return 0.0, or refuse it and return the seconds until one would be taken."""
+        """Admit the call and return 0.0, or refuse it and return the seconds until one would be admitted."""
         now = self._clock()
         step_s = self.period_s / self.limit
-        # It holds one call's share as long as it lacks no more than `limit - 1` of them.
+        # A call is admitted as long as at most `limit - 1` calls are missing from the bucket.
         if (wait_s := self._full_at - (self.limit - 1) * step_s - now) > 0:
             return wait_s
         self._full_at = max(self._full_at, now) + step_s
@@ -127,4 +127,4 @@ class TokenBucket(_Limited):
 LIMITS: Final[Mapping[LimitKind, type[SlidingWindow | FixedWindow | TokenBucket]]] = MappingProxyType(
     {"sliding": SlidingWindow, "fixed": FixedWindow, "bucket": TokenBucket}
 )
-"""The kinds of limits by their names."""
+"""The kinds of limits by name."""

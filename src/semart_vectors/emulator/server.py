@@ -1,4 +1,4 @@
-"""The emulator on a real port, inside the running event loop."""
+"""The emulator on a port of this machine, inside the running event loop."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import uvicorn
 from uvicorn.lifespan.off import LifespanOff
 
-from semart_vectors.emulator.app import Service, create_app
-from semart_vectors.emulator.delivery import Protocol
-from semart_vectors.emulator.in_process import InProcessTransport
+from semart_vectors.emulator.connection_faults import Protocol
+from semart_vectors.emulator.emulated_service import EmulatedService, create_app
+from semart_vectors.emulator.in_process_transport import InProcessTransport
 from semart_vectors.emulator.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from semart_vectors.emulator.faults import Faults
-    from semart_vectors.emulator.ledger import Call
+    from semart_vectors.emulator.ledger import ServedCall
     from semart_vectors.emulator.settings import Options
 
 HOST = "127.0.0.1"
 KEEP_ALIVE_S = 75
-"""Longer than any client of a test pauses, so that no connection closes under a request."""
+"""Longer than clients in tests pause, so that no connection is closed while a request arrives on it."""
 GRACE_S = 0.2
-"""How long leaving waits for calls under way."""
+"""How long the end of the block waits for calls under way."""
 
 
 class Emulator:
     """Serve the emulated resource on a loopback port for the length of an ``async with`` block.
 
-    It runs in the caller's event loop, installs no signal handlers and works once.
+    It runs in the caller's event loop, installs no signal handlers, and can be entered once.
 
     Args:
         port: the port; 0 takes a free one.
@@ -40,7 +40,7 @@ class Emulator:
     """
 
     def __init__(self, *, port: int = 0, **settings: Unpack[Options]) -> None:
-        self._service = Service(Settings(**settings))
+        self._service = EmulatedService(Settings(**settings))
         self._port = port
         self._server: uvicorn.Server | None = None
 
@@ -55,17 +55,17 @@ class Emulator:
         return f"http://{HOST}:{self._port}"
 
     @property
-    def calls(self) -> list[Call]:
-        """The calls so far in the order they were decided; of very many, the last 100,000."""
+    def calls(self) -> list[ServedCall]:
+        """The calls so far, in the order in which they were decided; at most the last 100,000."""
         return list(self._service.ledger.calls)
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong; order more at any time."""
+        """The faults to come; add more at any time."""
         return self._service.faults
 
     def transport(self) -> InProcessTransport:
-        """Return a transport for an `httpx.AsyncClient`, with which no port and no ``async with`` are needed.
+        """Return a transport for an `httpx.AsyncClient`; it needs no port and no ``async with``.
 
         ::
 
@@ -81,17 +81,17 @@ class Emulator:
             ValueError: the folder to replay holds no recordings.
         """
         if self._server is not None:
-            raise RuntimeError("an Emulator works once: make a new one")
+            raise RuntimeError("an Emulator can be entered only once: make a new one")
         await self._service.open()
-        # asyncio turns Nagle's algorithm off only where the protocol is named. With it each answer, which is
-        # two writes, would wait 40 ms for a delayed acknowledgement.
+        # asyncio turns Nagle's algorithm off only for a socket with an explicit protocol. With the algorithm
+        # on, each answer, which is two writes, would wait 40 ms for a delayed acknowledgement.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((HOST, self._port))
             self._server = await _start(self._service, listener)
         except BaseException:
-            # A cancellation may come when the loop already listens.
+            # A cancellation may come after the loop began to listen.
             asyncio.get_running_loop().remove_reader(listener)
             listener.close()
             raise
@@ -101,7 +101,7 @@ class Emulator:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Take no more calls, answer those under way without their latency, and close the port."""
+        """Accept no more calls, answer those under way without their latency, and close the port."""
         if self._server is not None:
             self._service.closing.set()
             try:
@@ -110,11 +110,11 @@ class Emulator:
                 await self._service.aclose()
 
 
-async def _start(service: Service, listener: socket.socket) -> uvicorn.Server:
-    """Begin to serve without a task of our own.
+async def _start(service: EmulatedService, listener: socket.socket) -> uvicorn.Server:
+    """Start to serve without a task of our own.
 
-    `uvicorn.Server.serve` adds signal handlers and a tick ten times a second for a ``Date`` header;
-    the first is the caller's business and the application writes the second itself.
+    `uvicorn.Server.serve` adds signal handlers, which are the caller's business, and a timer for the
+    ``Date`` header, which the application writes itself.
     """
     config = uvicorn.Config(
         create_app(service),
@@ -136,7 +136,7 @@ async def _start(service: Service, listener: socket.socket) -> uvicorn.Server:
 
 
 async def _stop(server: uvicorn.Server) -> None:
-    """Close every connection: the idle ones at once, the others when they are answered or out of time."""
+    """Close every connection: the idle ones at once, the others when answered, or when `GRACE_S` is over."""
     state = server.server_state
     for listening in server.servers:
         listening.close()
@@ -148,8 +148,8 @@ async def _stop(server: uvicorn.Server) -> None:
     finally:
         for connection in list(state.connections):
             connection.transport.abort()
-        # A transport closes its socket in the next turn of the loop, which may be the last.
+        # A transport closes its socket in the next iteration of the loop, which may be the last.
         await asyncio.sleep(0)
-    # What is left has lost its connection; only a picture being decoded can keep it.
+    # The remaining tasks have lost their connections; only an image being decoded can hold them up.
     if state.tasks:
         await asyncio.wait(set(state.tasks))

@@ -1,4 +1,4 @@
-"""How the emulated resource behaves."""
+"""The settings of the emulator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 from semart_vectors.emulator.faults import Faults
 from semart_vectors.emulator.latency import Constant, Latency
 from semart_vectors.emulator.rate_limit import LIMITS, TIERS, LimitKind, RateLimit, Tier, Unlimited
-from semart_vectors.emulator.recordings import checked_upstream
+from semart_vectors.emulator.upstream import checked_upstream
 
 if TYPE_CHECKING:
     import os
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Options(TypedDict, total=False):
-    """The fields of `Settings`, as keywords for those that pass them on."""
+    """The fields of `Settings` as keywords, for functions that pass them on."""
 
     key: str | None
     requests_per_second: float | None
@@ -39,35 +39,35 @@ class Settings:
     """How the emulated resource behaves."""
 
     key: str | None = None
-    """The only good key; with None every key that is not empty is good."""
+    """The only accepted key; with None every key that is not empty is accepted."""
     requests_per_second: float | None = None
-    """The rate that both operations share; with None it is that of the tier."""
+    """The rate limit of both operations together; None for that of the tier."""
     limit_kind: LimitKind = "sliding"
-    """How the rate is counted: in a sliding window, in fixed windows, or as a bucket."""
+    """How the rate is counted: in a sliding window, in fixed windows, or by a token bucket."""
     tier: Tier | None = None
-    """The pricing tier, whose rate holds if no other is given; with None only `requests_per_second` does."""
+    """The pricing tier, whose rate applies unless `requests_per_second` is given."""
     retry_after: bool = True
-    """Whether a 429 names the wait in a ``Retry-After`` header; its sentence does so always."""
+    """Whether a 429 has a ``Retry-After`` header; its message always says how long to wait."""
     latency_s: float | Latency = 0.0
-    """The least time from a request to its answer, whatever the answer; or how such times are distributed."""
+    """The minimum time from a request to its answer, in seconds, or the distribution of it."""
     vector_first: bool = False
-    """Whether an answer names its vector before its model: the documentation shows it both ways."""
+    """Whether an answer has its vector before its model: the documentation shows both orders."""
     faults: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    """What goes wrong by chance: the probability of each fault, as `Fault.parse` reads it."""
+    """The probability of each fault; the keys are what `Fault.parse` reads."""
     seed: int = 0
-    """Decides chance: with the same seed and the same order of calls, faults and latencies are the same."""
+    """The seed of chance: with the same seed and order of calls, faults and latencies are the same."""
     replay: str | os.PathLike[str] | None = None
     """A folder of recordings to answer from."""
     replay_else_compute: bool = False
-    """Whether a vector is computed for what the folder does not hold, instead of a refusal."""
+    """Whether to compute a vector for what the folder does not hold, instead of refusing it."""
     record: str | os.PathLike[str] | None = None
-    """A folder to which the answers of the upstream are added."""
+    """A folder to add the answers of the upstream to."""
     upstream: str | None = None
-    """The real service, which is asked for what is not replayed, with the caller's own key."""
+    """The endpoint of the real service, which is asked for what is not replayed, with the caller's key."""
 
     def __post_init__(self) -> None:
         if self.key is not None and not self.key.strip():
-            raise ValueError("key must not be blank; None takes every key")
+            raise ValueError("key must not be blank; None accepts every key")
         if self.limit_kind not in LIMITS:
             raise ValueError(f"limit_kind must be one of {', '.join(LIMITS)}, not {self.limit_kind}")
         if self.tier not in (None, *TIERS):
@@ -78,21 +78,21 @@ class Settings:
             raise ValueError("replay_else_compute needs a folder to replay, and no upstream")
         if self.upstream is not None:
             checked_upstream(self.upstream)
-        # What these refuse is refused here, at once.
+        # Each of these raises a ValueError for settings that it cannot use.
         self.latency()
         self.new_faults()
         self.rate_limit(lambda: 0.0)
 
     @property
     def rate(self) -> float | None:
-        """The requests per second that hold: those asked for, or the tier's; None for no limit."""
+        """The rate limit in calls a second: `requests_per_second`, or the tier's; None for no limit."""
         if self.requests_per_second is None and self.tier is not None:
             return TIERS[self.tier]
         return self.requests_per_second
 
     @property
     def computes(self) -> bool:
-        """Whether a vector is computed for what is neither replayed nor asked of an upstream."""
+        """Whether vectors are computed for what is neither replayed nor asked of an upstream."""
         return self.replay is None or self.replay_else_compute
 
     def latency(self) -> Latency:
@@ -100,10 +100,10 @@ class Settings:
         return Constant(self.latency_s) if isinstance(self.latency_s, int | float) else self.latency_s
 
     def new_faults(self) -> Faults:
-        """Make the faults that these settings begin with."""
+        """Return new `Faults` with the probabilities of these settings."""
         return Faults(self.faults, seed=self.seed)
 
     def rate_limit(self, clock: Callable[[], float]) -> RateLimit:
-        """Make the limit that these settings ask for."""
+        """Return a new rate limit, as these settings describe it."""
         rate = self.rate
         return Unlimited() if rate is None else LIMITS[self.limit_kind].of_rate(rate, clock=clock)

@@ -1,1 +1,1 @@
-"""Images on their way out: found, named, read, checked, and repaired where that is asked for."""
+"""Images before they are sent: found below a folder, named, read, checked, and repaired on request."""

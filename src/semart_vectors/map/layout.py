@@ -1,4 +1,4 @@
-"""Where paintings stand: near one another where their vectors are alike, and where their neighbours are."""
+"""Positions on the map: images with similar vectors are near one another; and the neighbours of each."""
 
 from __future__ import annotations
 
@@ -23,53 +23,58 @@ if TYPE_CHECKING:
     Vectors: TypeAlias = NDArray[np.float32]
     Rows: TypeAlias = NDArray[np.int64]
 
-# As is usual with t-SNE: the directions that hold nearly all that the vectors say, and its own perplexity.
-_COMPONENTS, _PERPLEXITY, _FEWEST = 50, 30, 8
+# Usual for t-SNE: 50 principal components hold nearly all of the variance, and 30 is its default perplexity.
+_COMPONENTS, _PERPLEXITY, _MIN_FOR_TSNE = 50, 30, 8
 
 ANGLE = 1.0
-"""How coarsely t-SNE sees what is far away: 0.5, its own, takes twice as long for hardly more."""
+"""How coarsely t-SNE treats distant points: its default, 0.5, takes twice as long for hardly more."""
 
-FREE = 1.5
-"""Cells for each painting: so much room that groups and the gaps between them keep their shape."""
+CELLS_PER_IMAGE = 1.5
+"""With free cells between them, groups keep their shape, and so do the gaps."""
 
 _BLOCK_ROWS = 1024
 
 
-def place(vectors: Vectors) -> Vectors:
-    """Find a place on a plane for each vector, so that those at small angles stand together.
+def positions_of(vectors: Vectors) -> Vectors:
+    """Find a position on a plane for each vector, so that vectors at small angles are near one another.
 
-    By principal components, then t-SNE from a fixed start and in one thread: the same vectors get the same
-    places. A few have no neighbourhoods to keep, and get their first two components.
+    Principal components come first, then t-SNE from a fixed start and in one thread, so that the same vectors
+    get the same positions. Fewer than eight vectors get their first two components.
+
+    Args:
+        vectors: float32, shape (n, 1024), of any length.
 
     Returns:
-        float32, shape (n, 2), each column around 0.
+        float32, shape (n, 2), the mean of each column 0.
     """
     count = len(vectors)
-    alike = _unit(vectors)
-    if count < 2 or np.ptp(alike, axis=0).max() < np.finfo(np.float32).eps:  # noqa: PLR2004 - one has no distance
+    unit = _unit(vectors)
+    if count < 2 or np.ptp(unit, axis=0).max() < np.finfo(np.float32).eps:  # noqa: PLR2004 - one has no distance
         return np.zeros((count, 2), np.float32)
-    few = count < _FEWEST
-    with threadpool_limits(1):  # sums of several threads are rounded in the order in which they end
+    few = count < _MIN_FOR_TSNE
+    with threadpool_limits(1):  # several threads would round sums in the order in which they end
         components = PCA(2 if few else min(_COMPONENTS, count), svd_solver="covariance_eigh")
-        places = components.fit_transform(alike)
+        positions = components.fit_transform(unit)
         if not few:
             perplexity = min(_PERPLEXITY, (count - 1) / 3)
             tsne = TSNE(2, perplexity=perplexity, angle=ANGLE, init="pca", random_state=0)
-            places = tsne.fit_transform(places)
-    return np.asarray(places - places.mean(axis=0), np.float32)
+            positions = tsne.fit_transform(positions)
+    return np.asarray(positions - positions.mean(axis=0), np.float32)
 
 
 def neighbours(vectors: Vectors, k: int) -> tuple[Rows, Vectors]:
-    """Find the k nearest others of each vector, nearest first: their rows, and the cosines.
+    """Find the k nearest other vectors of each vector: what `Gallery.search` finds, for all at once.
 
-    They are what `Gallery.search` finds; all at once, a block of vectors takes as long as a few alone.
+    Returns:
+        Their rows, int64, and their cosines, float32, both of shape (n, k), nearest first; k is smaller if
+        there are not so many vectors.
     """
-    alike = _unit(vectors)
-    k = max(0, min(k, len(alike) - 1))
-    rows = np.empty((len(alike), k), np.int64)
-    cosines = np.empty((len(alike), k), np.float32)
-    for start in range(0, len(alike) if k else 0, _BLOCK_ROWS):
-        scores = alike[start : start + _BLOCK_ROWS] @ alike.T
+    unit = _unit(vectors)
+    k = max(0, min(k, len(unit) - 1))
+    rows = np.empty((len(unit), k), np.int64)
+    cosines = np.empty((len(unit), k), np.float32)
+    for start in range(0, len(unit) if k else 0, _BLOCK_ROWS):
+        scores = unit[start : start + _BLOCK_ROWS] @ unit.T
         within = np.arange(len(scores))
         scores[within, start + within] = -np.inf
         best = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
@@ -80,22 +85,22 @@ def neighbours(vectors: Vectors, k: int) -> tuple[Rows, Vectors]:
     return rows, cosines
 
 
-def snap(places: Vectors) -> Rows:
-    """Give each place a cell of a grid to itself: the nearest that is free, from the middle outwards.
+def snap_to_grid(positions: Vectors) -> Rows:
+    """Give each position a grid cell of its own: the nearest that is free, beginning in the middle.
 
     Returns:
-        shape (n, 2): column and row, both from 0.
+        int64, shape (n, 2): column and row, both counted from 0.
     """
-    count = len(places)
+    count = len(positions)
     if not count:
         return np.zeros((0, 2), np.int64)
-    extent = np.maximum(np.ptp(places, axis=0), 1e-6)
-    wide, high = np.clip(extent / extent.max(), 0.5, 1)  # also a line gets room for both directions
-    inner = math.sqrt(FREE * count * wide / high)
-    inner_size = np.ceil([inner, FREE * count / inner])
-    margin = math.ceil(0.2 * inner_size.max())  # a group at the edge may grow beyond it
+    extent = np.maximum(np.ptp(positions, axis=0), 1e-6)
+    wide, high = np.clip(extent / extent.max(), 0.5, 1)  # even a line gets room in both directions
+    inner = math.sqrt(CELLS_PER_IMAGE * count * wide / high)
+    inner_size = np.ceil([inner, CELLS_PER_IMAGE * count / inner])
+    margin = math.ceil(0.2 * inner_size.max())  # groups at the edge may need more room
     columns, lines = (inner_size.astype(int) + 2 * margin).tolist()
-    inside = (places - places.min(axis=0)) / extent * (inner_size - 1) + margin
+    inside = (positions - positions.min(axis=0)) / extent * (inner_size - 1) + margin
     across, down = (axis.ravel() for axis in np.meshgrid(np.arange(columns), np.arange(lines)))
     across, down = across.astype(np.float32), down.astype(np.float32)
     middle = np.array([columns - 1, lines - 1]) / 2
@@ -110,6 +115,6 @@ def snap(places: Vectors) -> Rows:
 
 
 def _unit(vectors: Vectors) -> Vectors:
-    """Return vectors of length 1 in the same directions; one without length stays."""
+    """Return the vectors scaled to length 1; one of length 0 stays as it is."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, np.finfo(np.float32).tiny), np.float32)

@@ -1,4 +1,4 @@
-"""The map as one HTML page: a plot by Bokeh, and beside it the painting that is looked at."""
+"""The map as one HTML page: a plot by Bokeh, and beside it a panel with the selected image."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from semart_vectors.map.entries import MapEntry
     from semart_vectors.map.layout import Rows, Vectors
-    from semart_vectors.map.paintings import Painting
 
-# To be told from one another, on a light ground and on a dark one.
+# Easy to tell apart, on a light background and on a dark one.
 _COLOURS = (
     *("#3f7cbf", "#d0573c", "#5b9a58", "#d9a02f", "#8a63bd", "#33a3a1", "#b8417f", "#94714a", "#e58f7c"),
     *("#5f7c94", "#93ad4c", "#b08bbb", "#6f9be0", "#bd6a17", "#2b8f68", "#dd6fb0", "#7673ae", "#b5a26a"),
@@ -50,112 +50,124 @@ _COLOURS = (
 _OTHERS = "#9d978d"
 
 _PICTURES_BYTES = 22_500_000
-"""Room for all pictures, 30 MB as text: it is shared out, so that few are large and thousands are small."""
+"""Size of all pictures together, 30 MB as text: with fewer pictures, each is larger."""
 
-_BYTES_A_PIXEL = 0.2
-"""What a WebP of quality 60 takes at such sizes; a photograph takes 0.19, a plain picture less."""
+_BYTES_PER_PIXEL = 0.2
+"""Size of a WebP of quality 60 at such sizes: a photograph takes 0.19, a plain picture less."""
 
-_SMALLEST, _LARGEST, _QUALITY = 64, 400, 60
+_MIN_SIDE, _MAX_SIDE, _QUALITY = 64, 400, 60
 
-_MOST_IN_VIEW = 1500
-"""Of more paintings than these, all are dots: a picture here and there would hide what is to be seen."""
+_MAX_IN_VIEW = 1500
+"""If more images are in view, all are dots: a picture here and there would hide the structure."""
 
-_CLOSEST_PX = 240
-"""So far from its nearest stands a painting on the plot that cannot be zoomed any more."""
+_MAX_ZOOM_PX = 240
+"""At the largest zoom, the typical distance between an image and its nearest."""
 
 _SAMPLE = 200
-"""Paintings whose nearest is looked for, to know how far it usually is."""
+"""Number of images from which that typical distance is estimated."""
 
 
 def side_px(count: int) -> int:
-    """Return the side of the square that each of so many pictures must fit into."""
-    fits = math.sqrt(_PICTURES_BYTES / (_BYTES_A_PIXEL * max(1, count)))
-    return max(_SMALLEST, min(_LARGEST, int(fits)))
+    """Return the side in pixels of the square that each of `count` pictures must fit into."""
+    fits = math.sqrt(_PICTURES_BYTES / (_BYTES_PER_PIXEL * max(1, count)))
+    return max(_MIN_SIDE, min(_MAX_SIDE, int(fits)))
 
 
 class Thumbnail(NamedTuple):
-    """A picture as a page holds it."""
+    """A picture as the page embeds it."""
 
-    address: str
-    """WebP, as a data URI."""
+    data_uri: str
+    """The WebP file."""
     width_px: int
     height_px: int
 
 
 def thumbnail(picture: Image.Image) -> Thumbnail:
-    """Return a picture as a page holds it."""
+    """Encode a picture for the page."""
     file = io.BytesIO()
     picture.save(file, "WEBP", quality=_QUALITY)
-    address = "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
-    return Thumbnail(address, *picture.size)
+    data_uri = "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
+    return Thumbnail(data_uri, *picture.size)
 
 
 _NO_PICTURE = Thumbnail("", 1, 1)
 
 
 def write_page(
-    paintings: Sequence[Painting],
-    places: Vectors,
-    near: tuple[Rows, Vectors],
+    entries: Sequence[MapEntry],
+    positions: Vectors,
+    neighbours: tuple[Rows, Vectors],
     pictures: Iterable[Thumbnail | None],
     output: IO[bytes],
     *,
     title: str,
     explanation: str,
 ) -> list[int]:
-    """Write a page that loads nothing: its own policy forbids it to, and allows its own scripts alone.
+    """Write a page that loads nothing: its policy forbids that, and allows no scripts except its own.
+
+    Args:
+        entries: One for each image.
+        positions: float32, shape (n, 2).
+        neighbours: The rows of the nearest images of each image, and their cosines.
+        pictures: One for each image; None if it could not be read.
+        output: Where to write the page.
+        title: The headline.
+        explanation: The line below it.
 
     Returns:
-        Which of the pictures are None: they are grey.
+        The indexes of the pictures that are None: they are grey.
     """
     read = list(pictures)
-    held = [_NO_PICTURE if picture is None else picture for picture in read]
-    rows, cosines = near
-    groups, numbers = _groups(paintings)
+    thumbnails = [_NO_PICTURE if picture is None else picture for picture in read]
+    rows, cosines = neighbours
+    groups, numbers = _groups(entries)
     # Of each picture's sides, the longer one is 1.
-    wide = [round(each.width_px / max(each.width_px, each.height_px), 3) for each in held]
-    high = [round(each.height_px / max(each.width_px, each.height_px), 3) for each in held]
-    west, south, east, north = _bounds(places)
-    share = _share(places)
+    wide = [round(each.width_px / max(each.width_px, each.height_px), 3) for each in thumbnails]
+    high = [round(each.height_px / max(each.width_px, each.height_px), 3) for each in thumbnails]
+    west, south, east, north = _bounds(positions)
+    spacing = _spacing(positions)
     columns = {
-        "x": places[:, 0],
-        "y": places[:, 1],
+        "x": positions[:, 0],
+        "y": positions[:, 1],
         "colour": [groups[number]["colour"] for number in numbers],
-        "picture": [each.address for each in held],
+        "picture": [each.data_uri for each in thumbnails],
         "w": wide,
         "h": high,
     }
-    known = {
+    data = {
         "plot": json_item(_plot(columns)),
         "bounds": [west, east, south, north],
-        "share": share,
-        "most": _MOST_IN_VIEW,
-        "closest": _CLOSEST_PX / _step(places, share),
-        "title": [each.title for each in paintings],
-        "author": [each.author for each in paintings],
+        "spacing": spacing,
+        "max_in_view": _MAX_IN_VIEW,
+        "max_zoom": _MAX_ZOOM_PX / _nearest_distance(positions, spacing),
+        "title": [each.title for each in entries],
+        "author": [each.author for each in entries],
         "group": numbers,
         "groups": groups,
-        "details": [each.details for each in paintings],
+        "details": [each.details for each in entries],
         "neighbours": rows.tolist(),
         "cosines": [[round(cosine, 3) for cosine in each] for each in cosines.tolist()],
     }
-    scripts = {"bokeh": Resources(mode="inline", components=["bokeh"]).js_raw[0], "script": _part("page.js")}
-    # Texts go into the page as JSON without any "<", which alone could end it.
+    scripts = {
+        "bokeh": Resources(mode="inline", components=["bokeh"]).js_raw[0],
+        "script": _read_resource("page.js"),
+    }
+    # Texts go into the page as JSON without "<", the only character that could end the script element.
     parts = {
         "title": html.escape(title.encode(errors="replace").decode()),
         "explanation": html.escape(explanation),
-        "hashes": " ".join(map(_hash, scripts.values())),
-        "known": orjson.dumps(known).decode().replace("<", "\\u003c"),
+        "hashes": " ".join(map(_csp_hash, scripts.values())),
+        "data": orjson.dumps(data).decode().replace("<", "\\u003c"),
         **scripts,
     }
-    frame = _part("page.html").split("%%")
+    frame = _read_resource("page.html").split("%%")
     page = "".join(parts[part] if number % 2 else part for number, part in enumerate(frame))
     output.write(page.encode())
     return [number for number, picture in enumerate(read) if picture is None]
 
 
 def _plot(columns: dict[str, Any]) -> figure:
-    """Return the plot; what has a name is found by it in page.js, which sets colours by day and by night."""
+    """Return the plot; page.js finds its models by name, and sets colours for light and dark."""
     count = len(columns["x"])
     plot = figure(
         sizing_mode="stretch_both",
@@ -172,7 +184,7 @@ def _plot(columns: dict[str, Any]) -> figure:
     )
     plot.axis.visible = False
     plot.grid.visible = False
-    source = ColumnDataSource(columns, name="paintings")
+    source = ColumnDataSource(columns, name="images")
     pictures = ColumnDataSource(
         {name: [] for name in ("picture", "x", "y", "w", "h", "alpha")}, name="pictures"
     )
@@ -180,11 +192,11 @@ def _plot(columns: dict[str, Any]) -> figure:
     lines = ColumnDataSource({"x0": [], "y0": [], "x1": [], "y1": []}, name="lines")
     shown = BooleanFilter(booleans=[True] * count, name="visible")
     pictured = IndexFilter(indices=[], name="pictured")
-    # Where the others are, while some are hidden.
-    places = plot.scatter(
-        "x", "y", source=source, name="places", size=4, fill_color=FAINT, fill_alpha=0.4, line_color=None
+    # Shows where the hidden ones are, while some are hidden.
+    hidden = plot.scatter(
+        "x", "y", source=source, name="hidden", size=4, fill_color=FAINT, fill_alpha=0.4, line_color=None
     )
-    places.visible, places.nonselection_glyph = False, None
+    hidden.visible, hidden.nonselection_glyph = False, None
     plot.segment("x0", "y0", "x1", "y1", source=lines, name="links", line_color=INK)
     dots = plot.scatter(
         "x",
@@ -192,7 +204,7 @@ def _plot(columns: dict[str, Any]) -> figure:
         source=source,
         view=CDSView(filter=shown),
         name="dots",
-        size=12 if count <= 1000 else 8 if count <= 5000 else 6,  # noqa: PLR2004 - so that they seldom overlap
+        size=12 if count <= 1000 else 8 if count <= 5000 else 6,  # noqa: PLR2004 - so that dots seldom overlap
         fill_color="colour",
         line_color=None,
         line_width=2,
@@ -231,7 +243,7 @@ def _plot(columns: dict[str, Any]) -> figure:
         line_width=10,
         line_join="miter",
     )
-    # In a source of their own: Bokeh loads what stands there, and cannot let unselected pictures fade.
+    # In a source of their own: Bokeh loads every picture of a source, and cannot fade unselected ones.
     plot.image_url(
         "picture",
         "x",
@@ -244,7 +256,7 @@ def _plot(columns: dict[str, Any]) -> figure:
         anchor="center",
         global_alpha="alpha",
     )
-    # Both find the same paintings: the page decides which lies above.
+    # Both renderers find the same images: page.js decides which one is on top.
     plot.add_tools(
         HoverTool(tooltips=None, renderers=[dots, frames]),
         TapTool(mode="replace", renderers=[dots, frames]),
@@ -252,43 +264,47 @@ def _plot(columns: dict[str, Any]) -> figure:
     return plot
 
 
-def _bounds(places: Vectors) -> list[float]:
-    return [*places.min(axis=0).tolist(), *places.max(axis=0).tolist()] if len(places) else [0.0] * 4
+def _bounds(positions: Vectors) -> list[float]:
+    """Return west, south, east and north."""
+    if len(positions) == 0:
+        return [0.0] * 4
+    return [*positions.min(axis=0).tolist(), *positions.max(axis=0).tolist()]
 
 
-def _share(places: Vectors) -> float:
-    """Return the side of a square that each painting would have to itself; of a line, its part of that."""
-    if len(places) == 0:
+def _spacing(positions: Vectors) -> float:
+    """Return how far apart the images would be if they were spread evenly, over an area or along a line."""
+    if len(positions) == 0:
         return 1.0
-    wide, high = np.ptp(places, axis=0).tolist()
-    return max(math.sqrt(wide * high / len(places)), (wide + high) / len(places)) or 1.0
+    width, height = np.ptp(positions, axis=0).tolist()
+    return max(math.sqrt(width * height / len(positions)), (width + height) / len(positions)) or 1.0
 
 
-def _step(places: Vectors, share: float) -> float:
-    """Return how far a painting's nearest stands from it: the median of a sample, or a speck of its share."""
-    if len(places) < 2:  # noqa: PLR2004 - one has no nearest
-        return share
-    sample = places[:: math.ceil(len(places) / _SAMPLE)]
-    apart = [np.partition(np.hypot(*(places - each).T), 1)[1] for each in sample]
-    return max(float(np.median(apart)), share / 50)
+def _nearest_distance(positions: Vectors, spacing: float) -> float:
+    """Return the median distance of a sample to the nearest image; at least a fiftieth of `spacing`."""
+    if len(positions) < 2:  # noqa: PLR2004 - a single image has no nearest
+        return spacing
+    sample = positions[:: math.ceil(len(positions) / _SAMPLE)]
+    distances = [np.partition(np.hypot(*(positions - each).T), 1)[1] for each in sample]
+    return max(float(np.median(distances)), spacing / 50)
 
 
-def _hash(script: str) -> str:
+def _csp_hash(script: str) -> str:
+    """Return a script's hash as a Content-Security-Policy names it."""
     digest = hashlib.sha256(script.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _part(name: str) -> str:
+def _read_resource(name: str) -> str:
     return (files("semart_vectors.map") / name).read_text("utf-8")
 
 
-def _groups(paintings: Sequence[Painting]) -> tuple[list[dict[str, Any]], list[int]]:
-    """Give each of the largest groups a colour, and all others, if there are any, one together.
+def _groups(entries: Sequence[MapEntry]) -> tuple[list[dict[str, Any]], list[int]]:
+    """Give each of the largest groups a colour, and one colour to all the other groups together.
 
     Returns:
-        The groups, the largest first, and the number of each painting's among them.
+        The groups, the largest first, and for each image the index of its group.
     """
-    sizes = Counter(each.group for each in paintings).most_common()
+    sizes = Counter(each.group for each in entries).most_common()
     number_of = {name: min(number, len(_COLOURS)) for number, (name, _) in enumerate(sizes)}
     groups: list[dict[str, Any]] = [
         {"name": name, "colour": colour, "count": count}
@@ -297,4 +313,4 @@ def _groups(paintings: Sequence[Painting]) -> tuple[list[dict[str, Any]], list[i
     if rest := sizes[len(_COLOURS) :]:
         count = sum(count for _, count in rest)
         groups.append({"name": f"{len(rest):,} others", "colour": _OTHERS, "count": count})
-    return groups, [number_of[each.group] for each in paintings]
+    return groups, [number_of[each.group] for each in entries]

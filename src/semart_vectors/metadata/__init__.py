@@ -1,1 +1,1 @@
-"""Tables: SemArt cleaned, tables read and written, vectors merged with metadata, and exported."""
+"""Tables of metadata and files of vectors: cleaned, read, written, merged and exported."""

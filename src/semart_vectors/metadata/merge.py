@@ -1,7 +1,7 @@
-"""Put vectors and metadata together, row by row, and say what is missing on either side.
+"""Join vectors and metadata by image_file, and report what is missing on either side.
 
-Both sides may be in any order, so the vectors are first sorted roughly into a nameless scratch file beside
-the output: memory never holds them all, at the price of 4 KiB of disk for each while the merge runs.
+Both sides may be in any order, so the vectors are first sorted roughly into an unnamed scratch file beside
+the output: memory never holds all of them, but each takes 4 KiB of disk while the merge runs.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from semart_vectors.checkpoint.folder import CheckpointFolder
 from semart_vectors.checkpoint.journal import read_journals
-from semart_vectors.checkpoint.notes import FIRST_FORMAT, read_identity
-from semart_vectors.checkpoint.parts import VECTOR_TYPE, damage, verify_bytes
+from semart_vectors.checkpoint.json_files import read_note
+from semart_vectors.checkpoint.parquet import damage_errors, verify_bytes
+from semart_vectors.checkpoint.schema import VECTOR_TYPE
 from semart_vectors.errors import (
     CheckpointDamagedError,
     CheckpointInUseError,
@@ -30,7 +32,7 @@ from semart_vectors.errors import (
     MetadataError,
 )
 from semart_vectors.files import disk_errors, write_aside
-from semart_vectors.metadata.tables import check_target, checked_names, read_table, tab_line, to_arrow
+from semart_vectors.metadata.tables import check_output, checked_names, read_table, tab_line, to_arrow
 from semart_vectors.records import DIMENSION, MergeReport
 
 if TYPE_CHECKING:
@@ -58,47 +60,48 @@ def merge_vectors(
 
     Args:
         metadata: A table with a column image_file, or a file that `read_metadata` could read.
-        checkpoint: The folder a job kept its vectors in. Names must be equal to match, to the character.
+        checkpoint: The folder in which a job keeps its vectors. Names must match to the character.
         output: A ``.parquet`` file: all columns of the table, ``vector`` (1024 float32) and
             ``model_version``. Or ``.csv``/``.tsv`` in the tutorial's TAB form, which PostgreSQL's
             ``COPY … (FORMAT csv, DELIMITER E'\t', HEADER)`` takes: all columns of the table and ``vector``
             as ``[0.1, -0.2, …]``, each number in the shortest text that reads back as the same float32.
 
     Returns:
-        How many rows were written, and which names of either side had no partner.
+        How many rows were written, and which names are on one side only.
 
     Raises:
-        MetadataError: the table, or the place of the output, cannot be used, or no name matches.
-        ConfigurationError: the checkpoint holds no vectors yet.
-        CheckpointError: it is damaged, holds those of two models, or changed while it was read.
-        DiskError: the disk refused to read or write; an earlier output is as it was.
+        MetadataError: the table cannot be used, or no name in it has a vector.
+        ConfigurationError: the output cannot be written there, or the checkpoint holds no vectors yet.
+        CheckpointError: the checkpoint is damaged, holds vectors of two models, or changed meanwhile.
+        DiskError: the disk failed or is full; an earlier output stays as it was.
     """
-    output, folder = Path(output), Path(checkpoint, "vectors")
-    tab = check_target(output)
+    output, folder = Path(output), CheckpointFolder(checkpoint)
+    tab = check_output(output)
     table, names = _read_metadata(metadata)
     if not isinstance(metadata, pd.DataFrame) and output.resolve() == Path(metadata).resolve():
-        raise MetadataError(f"{output} is the metadata itself: rows without a vector would be lost from it")
-    if output.parent.resolve() == folder.resolve():
-        raise MetadataError(f"{output} would become a part of the checkpoint: choose another folder")
-    parts = _list_parts(folder)
-    identity = read_identity(Path(checkpoint))  # None where another program made the parts
-    if identity is not None and identity["format_version"] != FIRST_FORMAT:
+        raise ConfigurationError(f"{output} is the metadata itself: it would lose its rows without a vector")
+    if output.parent.resolve() == folder.vectors.resolve():
+        raise ConfigurationError(f"{output} would become a part of the checkpoint: choose another folder")
+    parts = folder.vector_files()
+    if not parts:
+        raise _no_vectors(folder.vectors)
+    if read_note(folder.identity) is not None:  # otherwise another program made the parts, without checksums
         for part in parts:
             with _reading(part):
                 verify_bytes(part)
-    if read_journals(Path(checkpoint)):
+    if read_journals(folder):
         _logger.warning(
-            "a job is writing to %s, or was killed: its newest vectors come in when `embed` has run again",
+            "a job is writing to %s, or was killed: run `embed` and merge again to get its newest vectors",
             checkpoint,
         )
 
     with disk_errors(output), tempfile.TemporaryFile(dir=output.parent) as scratch:
-        slots, strangers, model_version = _scatter(parts, names, scratch.fileno())
+        slots, unmatched, model_version = _scatter(parts, names, scratch.fileno())
         rows = int(np.count_nonzero(slots >= 0))
         if not rows:
             raise MetadataError(
-                f"no name of the metadata has a vector: the metadata has {names[0]!r}, the checkpoint "
-                f"{strangers[0]!r}; are the names relative to the same folder?"
+                f"no name in the metadata has a vector: the metadata has {names[0]!r}, the checkpoint has "
+                f"{unmatched[0]!r}; are the names relative to the same folder?"
             )
         write = _write_tab if tab else _write_parquet
         with write_aside(output) as aside:
@@ -106,12 +109,12 @@ def merge_vectors(
     return MergeReport(
         rows=rows,
         without_vector=tuple(names[row] for row in np.flatnonzero(slots < 0)),
-        without_metadata=tuple(strangers),
+        without_metadata=tuple(unmatched),
     )
 
 
 def _read_metadata(metadata: pd.DataFrame | str | PathLike[str]) -> tuple[Any, list[str]]:
-    """Return the table and the name of each of its rows, once it is known to be fit for a merge."""
+    """Return the table and the name of each of its rows, after checking that it can be merged."""
     if isinstance(metadata, pd.DataFrame):
         table, where = to_arrow(metadata), "the table"
     else:
@@ -119,40 +122,23 @@ def _read_metadata(metadata: pd.DataFrame | str | PathLike[str]) -> tuple[Any, l
     names = checked_names(table, where)
     taken = [name for name in ("vector", "model_version") if name in table.column_names]
     if taken:
-        raise MetadataError(
-            f"{where}: a column {' and '.join(taken)} is there already: drop it before merging"
-        )
+        raise MetadataError(f"{where} has a column {' and '.join(taken)} already: drop it before merging")
     if not names:
         raise MetadataError(f"{where}: no rows to merge")
     return table, names
 
 
-def _list_parts(folder: Path) -> list[Path]:
-    """List the parts as any Parquet reader would: what begins with ``_`` or ``.`` is not one."""
-    with _reading(folder):
-        parts = (
-            sorted(
-                path for path in folder.iterdir() if path.suffix == ".parquet" and path.name[0] not in "_."
-            )
-            if folder.is_dir()
-            else []
-        )
-    if not parts:
-        raise _no_vectors(folder)
-    return parts
-
-
 def _no_vectors(folder: Path) -> ConfigurationError:
     return ConfigurationError(
-        f"{folder} holds no vectors yet: run `semart-vectors embed` with this checkpoint, or wait for its end"
+        f"{folder} holds no vectors yet: run `semart-vectors embed` with this checkpoint, and let it end"
     )
 
 
 def _scatter(parts: list[Path], names: list[str], scratch: int) -> tuple[NDArray[np.int64], list[str], str]:
     """Write each vector to `scratch`, into the shelf that the row of its name belongs to.
 
-    A shelf has room for the vectors of so many rows in succession and is filled in the order they come: a
-    block of vectors needs one write for each shelf, not one for each vector.
+    A shelf has room for the vectors of `_SHELF_ROWS` successive rows, and is filled in the order in which
+    they come: a block of vectors needs one write for each shelf, not one for each vector.
 
     Returns:
         The slot in `scratch` of each name's vector, or -1; the sorted names of vectors that are not among
@@ -161,13 +147,13 @@ def _scatter(parts: list[Path], names: list[str], scratch: int) -> tuple[NDArray
     slots = np.full(len(names), -1, dtype=np.int64)
     free = np.arange(0, len(names), _SHELF_ROWS)  # the next free slot of each shelf
     places = {name: place for place, name in enumerate(names)}
-    owners = [-1] * len(names)  # the part that holds the vector of each place
+    owners = [-1] * len(names)  # the number of the part that holds each place's vector
     models: dict[str, Path] = {}
     for number, part in enumerate(parts):
         for image_files, vectors, versions in _read_part(part):
             rows = np.empty(len(image_files), dtype=np.int64)
             for index, name in enumerate(image_files):
-                # A name the metadata lacks gets a place behind all others, so that its twin is noticed too.
+                # A name that the metadata lacks gets a place after all others, so a duplicate is noticed too.
                 place = rows[index] = places.setdefault(name, len(places))
                 if place == len(owners):
                     owners.append(number)
@@ -176,13 +162,13 @@ def _scatter(parts: list[Path], names: list[str], scratch: int) -> tuple[NDArray
                 else:
                     raise CheckpointDamagedError(
                         f"{name!r} has two vectors, in {parts[owners[place]]} and {part}: "
-                        "wait for the end of a running job, or run `semart-vectors embed` again"
+                        "wait until a running job ends, or run `semart-vectors embed` again"
                     )
             for version in versions:
                 models.setdefault(version, part)
             if len(models) > 1:
-                told = ", ".join(f"{version!r} in {origin}" for version, origin in models.items())
-                raise CheckpointMismatchError(f"vectors of different models do not compare: {told}")
+                found = ", ".join(f"{version!r} in {origin}" for version, origin in models.items())
+                raise CheckpointMismatchError(f"vectors of different models cannot be compared: {found}")
             order = np.argsort(rows)
             order = order[rows[order] < len(names)]
             shelves = rows[order] // _SHELF_ROWS
@@ -194,13 +180,13 @@ def _scatter(parts: list[Path], names: list[str], scratch: int) -> tuple[NDArray
                 _write_at(scratch, vectors[chosen], first * _VECTOR_BYTES)
     if not models:
         raise _no_vectors(parts[0].parent)
-    strangers = sorted(name for name, place in places.items() if place >= len(names))
-    return slots, strangers, next(iter(models))
+    unmatched = sorted(name for name, place in places.items() if place >= len(names))
+    return slots, unmatched, next(iter(models))
 
 
 def _read_part(part: Path) -> Iterator[tuple[list[str], NDArray[np.float32], list[str]]]:
     """Yield names, vectors and the model versions that occur, block by block, checked on the way."""
-    # `pre_buffer` would hold all of the file in memory by its end.
+    # `pre_buffer` would hold the whole file in memory by its end.
     with (
         _reading(part),
         pq.ParquetFile(part, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20) as file,
@@ -210,10 +196,10 @@ def _read_part(part: Path) -> Iterator[tuple[list[str], NDArray[np.float32], lis
             names, lists, versions = (batch.column(name) for name in _COLUMNS)
             numbers = lists.flatten()
             if names.null_count or lists.null_count or versions.null_count or numbers.null_count:
-                raise CheckpointDamagedError(f"{part}: a value is missing in it")
+                raise CheckpointDamagedError(f"{part}: a value is missing")
             vectors = numbers.to_numpy().reshape(-1, DIMENSION)
             if not np.isfinite(vectors).all():
-                raise CheckpointDamagedError(f"{part}: a vector in it holds what is no finite number")
+                raise CheckpointDamagedError(f"{part}: a vector in it holds a number that is not finite")
             yield names.to_pylist(), vectors, versions.unique().to_pylist()
 
 
@@ -231,14 +217,14 @@ def _check_schema(part: Path, schema: Any) -> None:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Translate what comes up while a part is read: damage, as the checkpoint does, and its vanishing."""
-    with damage(path):
+    """Translate what is raised while a part is read: damage, as the checkpoint does, or that it is gone."""
+    with damage_errors(path):
         try:
             yield
         except FileNotFoundError as error:
             raise CheckpointInUseError(
-                f"{path} went while it was read: another process writes to the checkpoint, "
-                "merge after its end"
+                f"{path} was removed while it was read: another process writes to the checkpoint; "
+                "merge after it has ended"
             ) from error
 
 
@@ -249,9 +235,9 @@ def _gather(table: Any, slots: NDArray[np.int64], scratch: IO[bytes]) -> Iterato
         rows = np.flatnonzero(filled >= 0)
         shelf = np.empty((len(rows), DIMENSION), dtype=np.float32)
         scratch.seek(start * _VECTOR_BYTES)
-        scratch.readinto(shelf)  # type: ignore[attr-defined]  # a buffered file has it; IO does not say so
+        scratch.readinto(shelf)  # type: ignore[attr-defined]  # buffered files have it, `IO` does not
         for block in (rows[at : at + _BLOCK_ROWS] for at in range(0, len(rows), _BLOCK_ROWS)):
-            # The slice comes first: `take` copies whole columns to pick from them.
+            # Slice first: `take` copies whole columns to pick from them.
             texts = table.slice(start, _SHELF_ROWS).take(pa.array(block))
             yield texts, shelf[filled[block]]
 
@@ -294,7 +280,7 @@ def _write_tab(
     path: Path,
     schema: Any,
     blocks: Iterator[_Block],
-    model_version: str,  # noqa: ARG001  # the tutorial's form has no place for it
+    model_version: str,  # noqa: ARG001  # the tutorial's form has no column for it
 ) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(tab_line([*schema.names, "vector"]) + "\n")

@@ -11,7 +11,7 @@ import pandas as pd
 from anyascii import anyascii
 
 from semart_vectors.errors import MetadataError
-from semart_vectors.metadata.tables import CP1252, read_rows, reading
+from semart_vectors.metadata.tables import CP1252, read_errors, read_rows
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -35,7 +35,7 @@ def clean_semart(dataset_dir: str | PathLike[str], *, more_than: int = 15) -> pd
 
     Args:
         dataset_dir: The folder with ``semart_train.csv``, ``semart_test.csv`` and ``semart_val.csv``; those
-            of them that are there are read.
+            that exist are read, and a warning names the others.
         more_than: Only authors with more paintings than this are kept.
 
     Returns:
@@ -43,14 +43,14 @@ def clean_semart(dataset_dir: str | PathLike[str], *, more_than: int = 15) -> pd
         image_file, which has to keep naming a file, are ASCII.
 
     Raises:
-        MetadataError: no table is there, or one cannot be read as what it should be.
+        MetadataError: none of the tables exists, or one cannot be read.
     """
     folder = Path(dataset_dir)
     present = [name for name in SPLITS if (folder / name).is_file()]
     missing = [name for name in SPLITS if name not in present]
     if not present:
         raise MetadataError(
-            f"none of {', '.join(SPLITS)} is in {folder}: give the folder that the SemArt archive unpacks to"
+            f"none of {', '.join(SPLITS)} is in {folder}: give the folder into which SemArt was unpacked"
         )
     if missing:
         _logger.warning("%s: no %s; only %s is read", folder, ", ".join(missing), ", ".join(present))
@@ -83,7 +83,7 @@ def find_images_dir(dataset_dir: str | PathLike[str]) -> Path:
     """Find the folder of the paintings: ``Images``, as in the archive, or ``images``, as in the tutorial.
 
     Raises:
-        MetadataError: neither is there.
+        MetadataError: neither exists.
     """
     for name in ("Images", "images"):
         folder = Path(dataset_dir, name)
@@ -93,7 +93,7 @@ def find_images_dir(dataset_dir: str | PathLike[str]) -> Path:
 
 
 def _to_ascii(text: str) -> str:
-    # anyascii makes an asterisk of the multiplication sign; sizes are written with an x.
+    # anyascii turns the multiplication sign into an asterisk; sizes are written with an x.
     return anyascii(text.replace("\N{MULTIPLICATION SIGN}", "x"))
 
 
@@ -104,7 +104,7 @@ def _before_size(technique: str) -> str:
 
 def _read_split(path: Path) -> pd.DataFrame:
     """Read one table of the data set, all of it text."""
-    with reading(path):
+    with read_errors(path):
         rows = read_rows(path, CP1252)
         header = next(rows)
         missing = [name for name in _SPLIT_COLUMNS if name not in header]

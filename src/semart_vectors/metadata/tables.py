@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import errno
 import re
 from collections import Counter
 from contextlib import contextmanager
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from semart_vectors.errors import MetadataError
-from semart_vectors.files import write_aside
+from semart_vectors.errors import ConfigurationError, MetadataError
+from semart_vectors.files import disk_error, write_aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from semart_vectors.errors import VectorFileError
+
 TAB_SUFFIXES = (".csv", ".tsv")
-"""Names that mean the tutorial's TAB form; the others end with ``.parquet``."""
+"""Suffixes that mean the tutorial's TAB form; the other one is ``.parquet``."""
 
 CP1252 = "cp1252"
 UTF8 = "utf-8-sig"
-"""With or without a byte order mark, which is no part of the first column's name."""
+"""With or without a byte order mark, which is not part of the first column's name."""
 
 _NEEDS_QUOTES = re.compile(r'["\t\r\n]|\A\Z|\A\\\.\Z')
 _BATCH_ROWS = 8192
@@ -43,6 +46,7 @@ def read_metadata(path: str | PathLike[str]) -> pd.DataFrame:
 
     Raises:
         MetadataError: the file cannot be read, or image_file is absent, empty or repeated somewhere.
+        DiskError: the disk failed.
     """
     table: pd.DataFrame = read_table(Path(path)).to_pandas()
     # Parquet that pandas wrote may hold image_file as the index.
@@ -54,15 +58,16 @@ def write_metadata(table: pd.DataFrame, path: str | PathLike[str]) -> None:
 
     Args:
         table: Any columns, image_file among them.
-        path: A ``.parquet`` file, or ``.csv``/``.tsv`` for the tutorial's TAB form. A file that stands there
-            is replaced only once the new one is complete.
+        path: A ``.parquet`` file, or ``.csv``/``.tsv`` for the tutorial's TAB form. An earlier file of that
+            name is replaced only once the new one is complete.
 
     Raises:
-        MetadataError: the table cannot be kept in this form, or the folder is not there.
-        DiskError: the disk refused to write.
+        MetadataError: the table cannot be stored in this form.
+        ConfigurationError: the path has another suffix, or its folder does not exist.
+        DiskError: the file cannot be written.
     """
     path = Path(path)
-    tab = check_target(path)
+    tab = check_output(path)
     arrow = to_arrow(table)
     checked_names(arrow, "the table")
     with write_aside(path) as aside:
@@ -76,44 +81,55 @@ def write_metadata(table: pd.DataFrame, path: str | PathLike[str]) -> None:
             pq.write_table(arrow, aside, compression="zstd", write_page_checksum=True)
 
 
-def check_target(path: Path) -> bool:
-    """Refuse what could not be written to before any work is done; say whether it means the TAB form."""
-    tab = _is_tab(path)
+def check_output(path: Path) -> bool:
+    """Refuse, before any work, a path that cannot be written to; return whether it means the TAB form.
+
+    Raises:
+        ConfigurationError: its suffix means neither form, or its folder does not exist.
+    """
+    tab = _is_tab(path, ConfigurationError)
     if not path.parent.is_dir():
-        raise MetadataError(f"cannot write {path}: {path.parent} is not a folder; create it first")
+        raise ConfigurationError(f"cannot write {path}: {path.parent} is not a folder; create it first")
     if path.is_dir():
-        raise MetadataError(f"cannot write {path}: it is a folder")
+        raise ConfigurationError(f"cannot write {path}: it is a folder")
     return tab
 
 
 def read_table(path: Path) -> Any:
     """Read a metadata table as `read_metadata` does, as an Arrow table."""
-    tab = _is_tab(path)
-    with reading(path):
+    tab = _is_tab(path, MetadataError)
+    with read_errors(path):
         table = _read_tab(path) if tab else _read_parquet(path)
-        checked_names(table, str(path), (lambda row: f"line {_line_of(path, row)}") if tab else _row)
+        checked_names(table, str(path), (lambda row: f"line {_line_of(path, row)}") if tab else _describe_row)
     return table
 
 
 def to_arrow(table: pd.DataFrame) -> Any:
-    """Turn a DataFrame into an Arrow table, without its index."""
+    """Turn a DataFrame into an Arrow table, without its index.
+
+    Raises:
+        MetadataError: a column of it cannot be stored.
+    """
     try:
         return pa.Table.from_pandas(table, preserve_index=False)
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise MetadataError(f"the table has a column that cannot be stored: {error}") from error
 
 
-def _row(row: int) -> str:
-    return f"row {row} (the first is 0)"
+def _describe_row(row: int) -> str:
+    return f"row {row} (counted from 0)"
 
 
-def checked_names(table: Any, where: str, place: Callable[[int], str] = _row) -> list[str]:
-    """Return the image_file of every row, once all are known to be texts, not empty and not repeated.
+def checked_names(table: Any, where: str, describe: Callable[[int], str] = _describe_row) -> list[str]:
+    """Return the image_file of every row, and make sure that they are texts, not empty and not repeated.
 
     Args:
         table: Any Arrow table.
         where: What an error calls the table.
-        place: What an error calls a row.
+        describe: Returns what an error calls a row.
+
+    Raises:
+        MetadataError: they are not.
     """
     if "image_file" not in table.column_names:
         found = ", ".join(map(repr, table.column_names)) or "none"
@@ -122,14 +138,14 @@ def checked_names(table: Any, where: str, place: Callable[[int], str] = _row) ->
     unusable = [row for row, name in enumerate(names) if not (isinstance(name, str) and name)]
     if unusable:
         raise MetadataError(
-            f"{where}, {place(unusable[0])}: image_file is empty or no text{_and_more(unusable, 'row')}"
+            f"{where}, {describe(unusable[0])}: image_file is empty or not text{_and_more(unusable, 'row')}"
         )
     if len(set(names)) < len(names):
         repeated = [name for name, count in Counter(names).items() if count > 1]
         first = names.index(repeated[0])
         again = names.index(repeated[0], first + 1)
         raise MetadataError(
-            f"{where}, {place(again)}: image_file is {repeated[0]!r}, as in {place(first)}"
+            f"{where}, {describe(again)}: image_file is {repeated[0]!r}, as in {describe(first)}"
             f"{_and_more(repeated, 'name')}"
         )
     return names
@@ -138,45 +154,52 @@ def checked_names(table: Any, where: str, place: Callable[[int], str] = _row) ->
 def tab_line(values: Iterable[object]) -> str:
     """Join values as one line of the TAB form, without its end; a null is an empty field, an empty text `""`.
 
-    Only what needs quotes has them. The standard library's writer leaves a lone carriage return unquoted
-    before Python 3.13, and its reader then refuses it.
+    Only values that need quotes get them. Before Python 3.13 the standard library's writer leaves a lone
+    carriage return unquoted, and its reader then refuses it.
+
+    Raises:
+        MetadataError: a value holds a NUL character.
     """
     fields = []
     for value in values:
         text = "" if value is None else str(value)
         if "\0" in text:
-            raise MetadataError(f"{text[:80]!r} holds a zero byte, which no TAB form can: write .parquet")
+            raise MetadataError(f"{text[:80]!r} holds a NUL character, which CSV cannot: write .parquet")
         if value is not None and _NEEDS_QUOTES.search(text):
             text = '"' + text.replace('"', '""') + '"'
         fields.append(text)
     return "\t".join(fields)
 
 
-def _is_tab(path: Path) -> bool:
-    """Say whether a name means the TAB form or Parquet; it must mean one of them."""
+def _is_tab(path: Path, error: type[ConfigurationError | MetadataError]) -> bool:
+    """Return whether a suffix means the TAB form or Parquet; raise `error` if it means neither."""
     suffix = path.suffix.lower()
     if suffix not in (".parquet", *TAB_SUFFIXES):
-        raise MetadataError(
-            f"{path}: the name must end with .parquet, or with .csv or .tsv for a TAB separated text"
-        )
+        raise error(f"{path}: the name must end with .parquet, or with .csv or .tsv for TAB-separated text")
     return suffix in TAB_SUFFIXES
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Translate whatever comes up while a table is read into `MetadataError`, named after its file."""
+def read_errors(path: Path, kind: type[MetadataError | VectorFileError] = MetadataError) -> Iterator[None]:
+    """Translate whatever is raised while a file is read into one kind of error, with the file's name.
+
+    Raises:
+        DiskError: the disk failed, so the file may be all right.
+    """
     try:
         yield
-    except MetadataError:
+    except kind:
         raise
     except (OSError, pa.ArrowException, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EIO:
+            raise disk_error(path, error, doing="read") from error
         reason = (isinstance(error, OSError) and error.strerror) or str(error)
-        raise MetadataError(f"cannot read {path}: {reason}") from error
+        raise kind(f"cannot read {path}: {reason}") from error
 
 
-def _and_more(values: list[Any], what: str) -> str:
+def _and_more(values: list[Any], noun: str) -> str:
     more = len(values) - 1
-    return f"; so it is with {more:,} more {what}{'s' if more > 1 else ''}" if more else ""
+    return f" (and {more:,} more {noun}{'s' if more > 1 else ''})" if more else ""
 
 
 def _read_parquet(path: Path) -> Any:
@@ -186,7 +209,7 @@ def _read_parquet(path: Path) -> Any:
 
 
 def _read_tab(path: Path) -> Any:
-    """Read a TAB form as Arrow texts, batch by batch: Python's own would take several times the memory."""
+    """Read a TAB form as Arrow strings, batch by batch: Python's own take several times the memory."""
     rows = read_rows(path, UTF8)
     header = next(rows)
     if len(header) == 1 and "," in header[0] and "image_file" in header[0].split(","):
@@ -202,7 +225,7 @@ def _read_tab(path: Path) -> Any:
 
 
 def _line_of(path: Path, row: int) -> int:
-    """Return the line that a row of a TAB form begins on; the header comes before the first."""
+    """Return the line on which a row of a TAB form begins; the header comes before row 0."""
     with path.open(encoding=UTF8, newline="\n") as file:
         return next(line for line, _ in islice(_read_records(file, path), row + 1, None))
 
@@ -210,7 +233,7 @@ def _line_of(path: Path, row: int) -> int:
 def read_rows(path: Path, encoding: str) -> Iterator[list[str]]:
     """Yield the header, then every row, each with as many fields as the header."""
     _check_encoding(path, encoding)
-    # The limit is one for the process. It is never lowered again: another thread may be reading.
+    # The limit is global. It is never lowered again: another thread may be reading.
     csv.field_size_limit(max(csv.field_size_limit(), path.stat().st_size))
     with path.open(encoding=encoding, newline="\n") as file:
         records = _read_records(file, path)
@@ -230,7 +253,7 @@ def read_rows(path: Path, encoding: str) -> Iterator[list[str]]:
 
 
 def _read_records(lines: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the records that are not blank, each with the line it begins on: quoted fields hold line ends."""
+    """Yield the records that are not blank, each with the line it begins on: quoted fields hold newlines."""
     reader = csv.reader(lines, delimiter="\t", strict=True)
     while True:
         line = reader.line_num + 1
@@ -247,10 +270,10 @@ def _read_records(lines: Iterable[str], path: Path) -> Iterator[tuple[int, list[
 
 
 def _check_encoding(path: Path, encoding: str) -> None:
-    """Refuse a file in another encoding, with the line that shows it.
+    """Refuse a file in another encoding, and name the line that shows it.
 
-    Nearly any bytes decode as cp1252, so what would come out wrong is looked for: text beyond ASCII that is
-    UTF-8 throughout was never cp1252.
+    Nearly any bytes decode as cp1252, so decoding proves nothing: text beyond ASCII that is valid UTF-8
+    throughout was never cp1252.
     """
     not_ascii = 0
     utf8_throughout = True
@@ -261,7 +284,7 @@ def _check_encoding(path: Path, encoding: str) -> None:
             if number == 1 and encoding == CP1252 and line.startswith(codecs.BOM_UTF8):
                 raise MetadataError(f"{path}, line 1: a UTF-8 byte order mark; {_expected(encoding)}")
             if b"\0" in line:
-                raise MetadataError(f"{path}, line {number}: a zero byte; {_expected(encoding)}")
+                raise MetadataError(f"{path}, line {number}: a NUL byte; {_expected(encoding)}")
             if line.isascii():
                 continue
             not_ascii = not_ascii or number

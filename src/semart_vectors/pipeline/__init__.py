@@ -1,1 +1,1 @@
-"""The machinery of a job: what is pending, what is paid for already, and outcomes into the checkpoint."""
+"""One run of a job: what is pending is found, read ahead, paid for once, embedded, and recorded."""

@@ -1,10 +1,10 @@
-"""Paintings in PostgreSQL: a merged file loaded into a table of pgvector's, and searched there.
+"""Vectors in PostgreSQL: a merged file loaded into a table with pgvector, and searched there.
 
-Needs the extra ``[pgvector]``. Everything here blocks: on an event loop, call it by `asyncio.to_thread`. An
-address holds a password, so it is in no message, and no error of libpq's about an address is passed on.
+Needs the extra ``[pgvector]``. Everything here blocks: on an event loop, call it through `asyncio.to_thread`.
+A database URL holds a password, so no message contains one, and no error of libpq about a URL is passed on.
 """
 
-from semart_vectors.postgres.gallery import PostgresGallery
 from semart_vectors.postgres.load import LoadReport, load_vectors
+from semart_vectors.postgres.search import PostgresGallery
 
 __all__ = ["LoadReport", "PostgresGallery", "load_vectors"]

@@ -1,4 +1,4 @@
-"""A connection, and what all who use it share: names, errors, and no word of the password."""
+"""A connection to PostgreSQL: opening it without revealing the password, names, settings and errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import psycopg
 from psycopg import errors as pg, sql
 from psycopg.conninfo import conninfo_to_dict
 
-from semart_vectors.errors import ConfigurationError, DatabaseError, MetadataError
+from semart_vectors.errors import ConfigurationError, DatabaseError, VectorFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 _NAME_BYTES = 63
-"""PostgreSQL cuts a longer name without a word."""
+"""PostgreSQL truncates a longer name silently."""
 
-_NEVER_SILENT = {
+_TIMEOUTS = {
     "connect_timeout": 10,
-    # A server that is gone without a word is noticed within a minute and a half.
+    # A server that disappeared silently is noticed within a minute and a half.
     "keepalives_idle": 30,
     "keepalives_interval": 15,
     "keepalives_count": 4,
     "tcp_user_timeout": 90_000,
 }
-"""What is set unless the address says otherwise; the last is in milliseconds, the others in seconds."""
+"""Set unless the URL says otherwise; the last is in milliseconds, the others in seconds."""
 
 
 def connect(url: str) -> Connection:
-    """Open a connection that commits each statement, unless it stands in a transaction.
+    """Open a connection that commits each statement, except within a transaction.
 
     Raises:
-        ConfigurationError: the address cannot be understood.
-        DatabaseError: the database cannot be reached, or refused.
+        ConfigurationError: the URL is not valid.
+        DatabaseError: the database cannot be reached, or refused the connection.
     """
     parameters = _parameters(url)
     try:
@@ -47,19 +47,19 @@ def connect(url: str) -> Connection:
     for secret in ("password", "sslpassword"):
         if parameters.get(secret):
             reason = reason.replace(str(parameters[secret]), "…")
-    # Raised here, so that no error hangs on it whose frames know the password.
-    raise DatabaseError(f"cannot connect to the database: {reason}; mend the address or start the server")
+    # Raised outside of the handler: the context of an error would hold frames with the password.
+    raise DatabaseError(f"cannot connect to the database: {reason}; correct the URL or start the server")
 
 
-def hang_up(connection: Connection) -> None:
-    """End a connection from another thread, though its server says nothing."""
-    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as ours:
-        ours.shutdown(socket.SHUT_RDWR)
+def abort(connection: Connection) -> None:
+    """End a connection from another thread, even if its server does not respond."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
+        duplicate.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Turn what the database says into errors of ours."""
+    """Translate psycopg's errors into `DatabaseError`."""
     try:
         yield
     except psycopg.Error as error:
@@ -67,31 +67,33 @@ def database_errors() -> Iterator[None]:
 
 
 def identifier(table: str) -> sql.Identifier:
-    """Return the name of a table, which may be quoted into SQL.
+    """Return the name of a table, quoted for SQL.
 
     Raises:
-        ConfigurationError: it can be no name.
+        ConfigurationError: it is not a valid name.
     """
     names = table.split(".")
     if len(names) > 2 or not all(names):  # noqa: PLR2004 - a schema and a table
-        raise ConfigurationError(f"{table!r} is no name of a table: NAME or SCHEMA.NAME is one")
+        raise ConfigurationError(f"{table!r} is not the name of a table: give NAME or SCHEMA.NAME")
     for name in names:
         check_name(name, ConfigurationError)
     return sql.Identifier(*names)
 
 
-def check_name(name: str, kind: type[ConfigurationError | MetadataError]) -> None:
-    """Raise an error of this kind if PostgreSQL would cut a name, or cannot have it."""
+def check_name(name: str, kind: type[ConfigurationError | VectorFileError]) -> None:
+    """Raise an error of this kind if PostgreSQL would truncate a name, or cannot store it."""
     try:
         fits = "\0" not in name and 0 < len(name.encode()) <= _NAME_BYTES
     except UnicodeError:  # a byte that is not UTF-8
         fits = False
     if not fits:
-        raise kind(f"{name!r} cannot be a name in PostgreSQL: 1 to {_NAME_BYTES} bytes and no NUL are")
+        raise kind(
+            f"{name!r} cannot be a name in PostgreSQL: it takes 1 to {_NAME_BYTES} bytes of UTF-8 without NUL"
+        )
 
 
 def columns_of(connection: Connection, target: sql.Identifier) -> dict[str, str]:
-    """Return the columns of a table with their types; none where there is no such table."""
+    """Return the columns of a table with their types; an empty dict if there is no such table."""
     rows = connection.execute(
         "SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute"
         " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
@@ -101,10 +103,10 @@ def columns_of(connection: Connection, target: sql.Identifier) -> dict[str, str]
 
 
 def set_local(connection: Connection, name: LiteralString, value: object) -> None:
-    """Change a setting until the transaction's end.
+    """Change a setting until the end of the transaction.
 
     Raises:
-        ConfigurationError: the setting cannot have that value.
+        ConfigurationError: the setting does not take that value.
     """
     try:
         connection.execute("SELECT set_config(%s, %s, true)", [name, str(value)])
@@ -113,21 +115,23 @@ def set_local(connection: Connection, name: LiteralString, value: object) -> Non
 
 
 def primary(error: psycopg.Error) -> str:
-    """Return the one sentence that says what was wrong."""
+    """Return the database's main message: one sentence."""
     return error.diag.message_primary or str(error).partition("\n")[0]
 
 
 def _translated(error: psycopg.Error) -> DatabaseError:
     if isinstance(error, pg.InsufficientPrivilege):
-        advice = "; let its owner grant that, or use a user who may"
+        advice = "; ask its owner to grant that, or connect as another user"
     elif isinstance(error, pg.QueryCanceled):
         advice = "; narrow the search, load with an index, or allow more time"
     elif isinstance(error, pg.LockNotAvailable):
-        advice = "; another load, or somebody's transaction, holds the table: try again when it is done"
+        advice = (
+            "; another load, or somebody's transaction, has locked the table: try again when it has ended"
+        )
     elif isinstance(error, psycopg.OperationalError) and not error.sqlstate:
         return DatabaseError(
-            "the connection to the database was lost, or it did not answer in time: run it again; a load is "
-            "all there, or not at all"
+            "the connection to the database was lost, or it did not answer in time: run the command again; "
+            "an interrupted load leaves the table as it was"
         )
     else:
         advice = f"; {error.diag.message_hint}" if error.diag.message_hint else ""
@@ -135,18 +139,18 @@ def _translated(error: psycopg.Error) -> DatabaseError:
 
 
 def _parameters(url: str) -> dict[str, Any]:
-    """Take an address apart, without a word of what is in it."""
+    """Parse a URL, without revealing any of it in an error."""
     try:
         parameters = dict(conninfo_to_dict(url))
     except (psycopg.Error, UnicodeError):
         parameters = {}
-    # An unescaped @, / or ? in a password ends up in the host, the port or the database.
+    # The part of a password after an unescaped @, / or ? is parsed as host, port or database.
     whole = url.startswith(("postgresql://", "postgres://")) and parameters
     ports = str(parameters.get("port", "")).replace(",", "")
     broken = "@" in f"{parameters.get('host', '')}{parameters.get('dbname', '')}"
     if not whole or broken or (ports and not ports.isdecimal()):
         raise ConfigurationError(
-            "this is no address of a database: postgresql://user:password@host:5432/database is one, with "
-            "%40 for @, %2F for / and %3F for ? in the password"
+            "this is not the URL of a database: give one like postgresql://user:password@host:5432/database, "
+            "with %40 for @, %2F for / and %3F for ? in the password"
         )
-    return {**_NEVER_SILENT, **parameters, "client_encoding": "UTF8"}
+    return {**_TIMEOUTS, **parameters, "client_encoding": "UTF8"}

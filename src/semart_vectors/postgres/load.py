@@ -1,4 +1,4 @@
-"""A merged file into a table: all of it or nothing, bit for bit, and again to bring it up to date."""
+"""Load a merged file into a table: all of it or nothing, bit for bit, and again to update the table."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from psycopg import errors as pg, sql
 
-from semart_vectors.errors import ConfigurationError, DatabaseError, MetadataError, ModelMismatchError
-from semart_vectors.metadata.merged_file import open_paintings
+from semart_vectors.errors import ConfigurationError, DatabaseError, ModelMismatchError, VectorFileError
+from semart_vectors.metadata.vector_file import VectorFile
 from semart_vectors.postgres.connection import check_name, columns_of, connect, database_errors, identifier
 from semart_vectors.records import DIMENSION
 
@@ -22,22 +22,21 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from semart_vectors.metadata.merged_file import Paintings
     from semart_vectors.postgres.connection import Connection
 
 _TEXTS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
 
-_CALLED = {"int8": "bigint", "float8": "double precision", "bool": "boolean"}
-"""What PostgreSQL calls some types when it is asked."""
+_SQL_NAMES = {"int8": "bigint", "float8": "double precision", "bool": "boolean"}
+"""The names that PostgreSQL reports for some types."""
 
 INDEXES = ("hnsw", "ivfflat")
 
 _LOADING = sql.Identifier("pg_temp", "semart_vectors_loading")
 _LOCK = 0x53_56_4C_31
-"""Two loads may create the same extension, or the same table: advisory locks let one follow the other."""
+"""Two loads may create the same extension, or the same table: with advisory locks one waits for the other."""
 
-_PATIENCE = {"lock_timeout": "60s", "client_connection_check_interval": "5s"}
-"""For how long a load waits for another, and how soon the server notices that a load is gone."""
+_LOAD_SETTINGS = {"lock_timeout": "60s", "client_connection_check_interval": "5s"}
+"""How long a load waits for another, and how soon the server notices that a client has disappeared."""
 
 _MANY_ROWS = 1_000_000
 
@@ -47,17 +46,17 @@ class LoadReport:
     """What a load did; `inserted + updated + unchanged == rows`."""
 
     rows: int
-    """Rows of the merged file."""
+    """Rows in the merged file."""
     inserted: int
-    """Those that the table did not have."""
+    """Rows whose image_file was not in the table."""
     updated: int
-    """Those that it had otherwise."""
+    """Rows that were in the table with other values."""
     unchanged: int
-    """Those that it had just so."""
+    """Rows that were in the table with the same values."""
 
 
 def load_vectors(
-    paintings: str | PathLike[str],
+    path: str | PathLike[str],
     url: str,
     *,
     table: str = "paintings",
@@ -65,34 +64,36 @@ def load_vectors(
     half: bool = False,
     replace: bool = False,
 ) -> LoadReport:
-    """Load a merged file into a table, all of it or, when anything goes wrong, nothing.
+    """Load a merged file into a table: all of it or, if anything fails, nothing.
 
-    Rows are known by `image_file`: loading again updates those that differ, and leaves alone those that are
-    in the table only. The file is read in blocks of 1,024 rows.
+    Rows are identified by `image_file`: loading again updates rows that differ, and leaves alone rows that
+    are only in the table. The file is read in blocks of 1,024 rows.
 
     Args:
-        paintings: The Parquet file that `merge_vectors` wrote.
+        path: The Parquet file that `merge_vectors` wrote.
         url: The database, such as ``postgresql://user:password@host:5432/database``.
-        table: Its name, or ``schema.name``. It is created with the columns of the file.
-        index: What finds neighbours without looking at all rows, but not always all of them; built after the
-            rows are in.
-        half: Keep 16 bits of each number (``halfvec``), half the room; the service's numbers lose nothing.
-        replace: Drop the table first, with what it holds, in the same transaction; whoever searches it
-            waits meanwhile.
+        table: Name of the table, or ``schema.name``. It is created with the columns of the file.
+        index: Type of the index on the vectors, built after the rows are loaded: it finds neighbours without
+            comparing all rows, but may miss some of them.
+        half: Keep 16 bits of each number (``halfvec``): half the size, and exact for the service's vectors.
+        replace: Drop the table first, with all its rows, in the same transaction; searches wait meanwhile.
+
+    Returns:
+        How many rows were inserted, updated, and left as they were.
 
     Raises:
-        ConfigurationError: the address or an option cannot be understood.
-        MetadataError: the file cannot be used, or holds what PostgreSQL cannot.
+        ConfigurationError: the URL or an option is not valid.
+        VectorFileError: the file cannot be used, or holds something that PostgreSQL cannot store.
         ModelMismatchError: the table holds vectors of another model.
-        DatabaseError: the database cannot be reached, refused, or has another table of that name.
+        DatabaseError: the database cannot be reached, refused, or has another kind of table of that name.
     """
     target = identifier(table)
     if index is not None and index not in INDEXES:
         raise ConfigurationError(f"index must be hnsw or ivfflat, not {index!r}")
     vector_type = "halfvec" if half else "vector"
-    with open_paintings(paintings) as source:
+    with VectorFile.open(path) as source:
         if not source.rows:
-            raise MetadataError(f"{paintings} has no rows to load")
+            raise VectorFileError(f"{path} has no rows to load")
         columns = _columns(source)
         with database_errors(), _prepared(url) as connection, connection.transaction():
             name = table.rpartition(".")[2]
@@ -111,11 +112,11 @@ def load_vectors(
     return report
 
 
-def _columns(source: Paintings) -> dict[str, str]:
+def _columns(source: VectorFile) -> dict[str, str]:
     """Return the type that each column of the file has in PostgreSQL."""
     columns = {}
     for field in source.fields:
-        check_name(field.name, MetadataError)
+        check_name(field.name, VectorFileError)
         columns[field.name] = _type_for(field)
     return columns
 
@@ -130,17 +131,17 @@ def _type_for(field: Any) -> str:
         return "float8"
     if pa.types.is_boolean(kind):
         return "bool"
-    raise MetadataError(
-        f"the column {field.name} is {field.type}: PostgreSQL gets texts, whole numbers, floats and "
-        "booleans; turn it into one of them, or drop it, and merge again"
+    raise VectorFileError(
+        f"the column {field.name} is {field.type}: only text, integers, floats and booleans can be loaded; "
+        "convert it to one of them, or drop it, and merge again"
     )
 
 
 @contextmanager
 def _prepared(url: str) -> Iterator[Connection]:
     with connect(url) as connection:
-        for setting, value in _PATIENCE.items():
-            with suppress(pg.UndefinedObject, pg.InvalidParameterValue):  # PostgreSQL 14 has the second
+        for setting, value in _LOAD_SETTINGS.items():
+            with suppress(pg.UndefinedObject, pg.InvalidParameterValue):  # PostgreSQL 13 lacks the second
                 connection.execute("SELECT set_config(%s, %s, false)", [setting, value])
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_LOCK])
@@ -153,12 +154,12 @@ def _create_extension(connection: Connection) -> None:
         connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
     except (pg.FeatureNotSupported, pg.UndefinedFile) as error:
         raise DatabaseError(
-            "the database server does not have pgvector: install it there (its package is called "
+            "the database server does not have pgvector: install it there (the package is called "
             "postgresql-…-pgvector), or choose a server that has it"
         ) from error
     except pg.InsufficientPrivilege as error:
         raise DatabaseError(
-            "this user may not create the extension: let the database's owner run "
+            "this user may not create the extension: ask the database's owner to run "
             "CREATE EXTENSION vector once, then load again"
         ) from error
 
@@ -173,8 +174,8 @@ def _definitions(columns: dict[str, str], vector_type: str) -> sql.Composed:
     return sql.SQL(", ").join(lines)
 
 
-def _copy(connection: Connection, source: Paintings, columns: dict[str, str], vector_type: str) -> str:
-    """Bring the file to a table of this transaction's own, and return its model."""
+def _copy(connection: Connection, source: VectorFile, columns: dict[str, str], vector_type: str) -> str:
+    """Copy the file into a temporary table of this transaction, and return its model."""
     try:
         connection.execute(
             sql.SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DROP").format(
@@ -183,14 +184,14 @@ def _copy(connection: Connection, source: Paintings, columns: dict[str, str], ve
         )
     except pg.UndefinedObject as error:
         raise DatabaseError(
-            f"the database knows no type {vector_type}: --half needs pgvector 0.7 "
-            "(ALTER EXTENSION vector UPDATE), and its schema must be in the search_path"
+            f"the database does not know the type {vector_type}: --half needs pgvector 0.7 "
+            "(ALTER EXTENSION vector UPDATE), and the extension's schema must be in the search_path"
         ) from error
     model_version = ""
     start = 0
     try:
         with connection.cursor().copy(sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(_LOADING)) as copy:
-            # In binary form a vector is bytes like others.
+            # A vector is sent as it is in pgvector's binary form.
             copy.set_types([*columns.values(), "bytea", "text"])
             for batch, vectors, model_version in source.blocks():
                 values = [_values(batch.column(name), name, start) for name in columns]
@@ -198,7 +199,7 @@ def _copy(connection: Connection, source: Paintings, columns: dict[str, str], ve
                     copy.write_row((*row, model_version))
                 start += len(vectors)
     except (pg.UniqueViolation, pg.ProgramLimitExceeded) as error:
-        raise MetadataError(f"the file cannot be loaded: {error.diag.message_detail or error}") from error
+        raise VectorFileError(f"the file cannot be loaded: {error.diag.message_detail or error}") from error
     return model_version
 
 
@@ -206,21 +207,22 @@ def _values(column: Any, name: str, start: int) -> list[Any]:
     values: list[Any] = column.to_pylist()
     for row, value in enumerate(values, start):
         if isinstance(value, str) and "\0" in value:
-            raise MetadataError(
-                f"row {row} (the first is 0): {name} is {value[:80]!r}, with a NUL character, which "
-                "PostgreSQL cannot store; take it out and merge again"
+            raise VectorFileError(
+                f"row {row} (counted from 0): {name} is {value[:80]!r}, with a NUL character, which "
+                "PostgreSQL cannot store; remove it and merge again"
             )
     return values
 
 
 def _binary(vectors: NDArray[np.float32], vector_type: str, start: int) -> Iterator[bytes]:
-    """Yield vectors in pgvector's binary form: the dimension, two bytes unused, big-endian numbers."""
+    """Yield vectors in pgvector's binary form: the dimension, two unused bytes, big-endian numbers."""
     with np.errstate(over="ignore"):
         numbers = vectors.astype(">f2" if vector_type == "halfvec" else ">f4")
     unusable = np.flatnonzero(~np.isfinite(numbers).all(axis=1))
     if len(unusable):
-        raise MetadataError(
-            f"row {start + unusable[0]} (the first is 0): its vector is too long for 16 bits: load it in full"
+        raise VectorFileError(
+            f"row {start + unusable[0]} (counted from 0): a number of its vector is too large for 16 bits; "
+            "load without --half"
         )
     head = DIMENSION.to_bytes(2, "big") + b"\0\0"
     return (head + vector.tobytes() for vector in numbers)
@@ -235,26 +237,26 @@ def _check_table(
     missing = [name for name in (*columns, "vector", "model_version") if name not in found]
     if missing:
         raise DatabaseError(
-            f"the table {table} is there and has no column {', '.join(missing)}: choose another --table, "
-            "add them, or let --replace drop it with what it holds"
+            f"the table {table} exists and has no column {', '.join(missing)}: choose another --table, "
+            "add the columns, or use --replace, which drops the table with all its rows"
         )
     if found["vector"].rpartition(".")[2] != f"{vector_type}({DIMENSION})":
         raise DatabaseError(
             f"the table {table} holds vectors as {found['vector']}, not {vector_type}({DIMENSION}): load "
-            "with or without --half as before, choose another --table, or let --replace make it anew"
+            "with or without --half as before, choose another --table, or use --replace"
         )
-    others = [name for name, kind in columns.items() if found[name] != _CALLED.get(kind, kind)]
+    others = [name for name, kind in columns.items() if found[name] != _SQL_NAMES.get(kind, kind)]
     if others:
         raise DatabaseError(
             f"the table {table} has other types: {', '.join(f'{name} is {found[name]}' for name in others)}; "
-            "choose another --table, or let --replace make it anew"
+            "choose another --table, or use --replace"
         )
     query = sql.SQL("SELECT model_version FROM {} WHERE model_version <> %s LIMIT 1").format(target)
     other = connection.execute(query, [model_version]).fetchone()
     if other:
         raise ModelMismatchError(
             f"the table {table} holds vectors of model {other[0]}, the file those of {model_version}: "
-            "vectors of two models do not compare; choose another --table, or let --replace make it anew"
+            "vectors of two models cannot be compared; choose another --table, or use --replace"
         )
 
 
@@ -272,7 +274,7 @@ def _upsert(connection: Connection, target: sql.Identifier, columns: dict[str, s
     listed = sql.SQL(", ").join(names)
     known = sql.SQL("SELECT count(*) FROM {} JOIN {} USING (image_file)").format(_LOADING, target)
     [there_before] = connection.execute(known).fetchone() or (0,)
-    # Rows that stay as they are cost no new version of them, nor a place in an index.
+    # The condition keeps PostgreSQL from writing new versions of rows, and index entries, that do not change.
     written = connection.execute(
         sql.SQL(
             "INSERT INTO {target} AS here ({listed}) SELECT {listed} FROM {loading}"
@@ -306,5 +308,5 @@ def _create_index(connection: Connection, target: sql.Identifier, index: str, ve
 
 
 def lists_for(rows: int) -> int:
-    """Return how many lists an ivfflat index of so many rows has: pgvector's own advice."""
+    """Return the number of lists for an ivfflat index on so many rows, as pgvector recommends it."""
     return max(1, rows // 1000 if rows <= _MANY_ROWS else math.isqrt(rows))

@@ -1,1 +1,1 @@
-"""What a query means, which rows meet a condition, and what was found, drawn on a contact sheet."""
+"""What a query means, SQL conditions, and results drawn on a contact sheet; `Gallery` does the searching."""

@@ -1,8 +1,8 @@
-"""A picture of what was found: each query beside its nearest neighbours, on one quiet sheet.
+"""Search results as a picture: each query beside its nearest neighbours, on one sheet.
 
-Pillow's own font has the letters of English and few others. A sheet with more on it is written in the first
-font of `_TYPEFACES` that is installed and has them all, or else most of them; what that lacks becomes the
-plain letter, or a dot. Nothing is drawn as a box, and a computer without any of these fonts has dots.
+Pillow's own font has the letters of English and few others. A sheet with other characters uses the installed
+font of `_TYPEFACES` that lacks the fewest of them; a character that it lacks becomes the plain letter, or a
+dot, never an empty box.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 EXPLANATION = (
-    "On the left the query; beside it those whose vectors are nearest, with the cosine of the angle between."
+    "On the left the query; beside it the images whose vectors are nearest, with their cosine similarity."
 )
 
 _PLACES = 6
-"""Neighbours that stand side by side; more go on below."""
+"""Neighbours side by side; further ones go on lines below."""
 
 # Sizes in pixels, all of them multiples of four.
 _MARGIN, _GAP, _QUERY, _CELL = 64, 28, 248, 208
 _HEADER, _CAPTION, _BETWEEN, _MAT = 132, 76, 36, 8
 _LINE = _CELL + _CAPTION + _BETWEEN
-_LEAST_WIDTH = 1040
-_WORDS = (36, 30, 24, 20, 16)  # from the largest that words are set in
+_MIN_WIDTH = 1040
+_TEXT_SIZES = (36, 30, 24, 20, 16)  # of a query that is a text; the largest that fits is used
 
 _TYPEFACES = (
     "",  # Pillow's own
@@ -45,7 +45,7 @@ _TYPEFACES = (
     "NotoSansCJK-Regular.ttc",
     "wqy-zenhei.ttc",
 )
-"""Files that Pillow looks for in the system's folders of fonts."""
+"""Files that Pillow looks for in the system's font folders, in order of preference."""
 
 _STAND_INS = {"\N{MULTIPLICATION SIGN}": "x", "\N{EN DASH}": "-", "\N{EM DASH}": "-"}
 GROUND, PAPER, EMPTY, HAIRLINE = "#f7f4ee", "#ffffff", "#e6e2da", "#d5d0c6"
@@ -54,21 +54,21 @@ INK, SOFT, FAINT = "#2b2926", "#716c64", "#9d978d"
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One picture of a sheet with its caption."""
+    """One image of a sheet with its caption."""
 
     image: Path | None
-    """The image file; where it cannot be read, a grey cell says why. None where words stand for one."""
+    """The image file; if it cannot be read, a grey cell says why. None draws the title in its place."""
     title: str
-    """The first line of the caption, cut with an ellipsis where it is too long; or the words."""
+    """The first line of the caption, cut with an ellipsis if it is too long."""
     detail: str = ""
     """The second line, smaller: the artist, the type."""
     score: float | None = None
-    """How near it is to the query, as a cosine; nothing is printed for None."""
+    """Cosine similarity to the query; nothing is printed for None."""
 
 
 @dataclass(frozen=True, slots=True)
 class SheetRow:
-    """A query and what was found for it."""
+    """A query and its results."""
 
     query: Panel
     """Drawn first, larger and framed."""
@@ -82,45 +82,45 @@ def contact_sheet(
     """Draw queries with their neighbours as a PNG.
 
     Args:
-        rows: As many as there are queries; they may differ in length.
-        output: The final name of the PNG, which never holds half of it. What stands there is replaced.
+        rows: One for each query; they may differ in length.
+        output: The path of the PNG. An earlier file is replaced only once the new one is complete.
         title: The headline.
         explanation: The line below it.
 
     Raises:
-        DiskError: the disk refused to write.
+        DiskError: the output cannot be written.
     """
     columns = min(max((len(row.neighbours) for row in rows), default=0), _PLACES)
-    width = max(2 * _MARGIN + _QUERY + columns * (_GAP + _CELL) + _GAP, _LEAST_WIDTH)
-    highest = _MARGIN + _HEADER + sum(_highest(row) + _BETWEEN for row in rows)
+    width = max(2 * _MARGIN + _QUERY + columns * (_GAP + _CELL) + _GAP, _MIN_WIDTH)
+    max_height = _MARGIN + _HEADER + sum(_max_height(row) + _BETWEEN for row in rows)
     typeface = _typeface_for([title, explanation, *_texts(rows)])
-    sheet = Image.new("RGB", (width, highest), GROUND)
+    sheet = Image.new("RGB", (width, max_height), GROUND)
     draw = ImageDraw.Draw(sheet)
     within = width - 2 * _MARGIN
     write_line(draw, (_MARGIN, _MARGIN - 12), title, 36, INK, width=within, typeface=typeface)
     write_line(draw, (_MARGIN, _MARGIN + 40), explanation, 17, SOFT, width=within, typeface=typeface)
     top = _MARGIN + _HEADER
     for row in rows:
-        top = _hang(sheet, row, top, typeface) + _BETWEEN
+        top = _draw_row(sheet, row, top, typeface) + _BETWEEN
     with write_aside(Path(output)) as aside:
         sheet.crop((0, 0, width, top)).save(aside, "PNG")
 
 
-def _highest(row: SheetRow) -> int:
-    """Return how high a query with its neighbours is at the most."""
+def _max_height(row: SheetRow) -> int:
+    """Return an upper bound for the height in pixels of a query with its neighbours."""
     return _QUERY + _CAPTION + max(0, len(row.neighbours) - 1) // _PLACES * _LINE
 
 
-def _hang(sheet: Image.Image, row: SheetRow, top: int, typeface: str) -> int:
-    """Draw a query with its neighbours, each line as high as its highest picture; return where it ends."""
+def _draw_row(sheet: Image.Image, row: SheetRow, top: int, typeface: str) -> int:
+    """Draw a query with its neighbours, each line as high as its highest image; return where it ends."""
     rule = _MARGIN + _QUERY + _GAP
     bottom = top
     for start in range(0, max(1, len(row.neighbours)), _PLACES):
         line = row.neighbours[start : start + _PLACES]
-        cells = [_drawn(panel, _CELL, typeface) for panel in line]
+        cells = [_draw_panel(panel, _CELL, typeface) for panel in line]
         places = [rule + _GAP + number * (_CELL + _GAP) for number in range(len(cells))]
         if start == 0:
-            cells.append(_drawn(row.query, _QUERY, typeface, framed=True))
+            cells.append(_draw_panel(row.query, _QUERY, typeface, framed=True))
             places.append(_MARGIN)
         else:
             bottom += _BETWEEN
@@ -131,11 +131,11 @@ def _hang(sheet: Image.Image, row: SheetRow, top: int, typeface: str) -> int:
     return bottom
 
 
-def _drawn(panel: Panel, side: int, typeface: str, *, framed: bool = False) -> Image.Image:
-    """Draw a picture with its caption below, as high as the two are."""
+def _draw_panel(panel: Panel, side: int, typeface: str, *, framed: bool = False) -> Image.Image:
+    """Draw an image with its caption below it, as high as both together."""
     mat = _MAT if framed else 0
     title = panel.title
-    picture = None if panel.image is None else opened(panel.image, side - 2 * mat)
+    picture = None if panel.image is None else open_scaled(panel.image, side - 2 * mat)
     width = height = side
     if isinstance(picture, Image.Image):
         width, height = picture.width + 2 * mat, picture.height + 2 * mat
@@ -144,7 +144,7 @@ def _drawn(panel: Panel, side: int, typeface: str, *, framed: bool = False) -> I
     frame = (0, 0, width - 1, height - 1)
     if picture is None:
         draw.rectangle(frame, PAPER, INK)
-        _set(draw, (side // 2, side // 2), title, side - 6 * _MAT, typeface)
+        _draw_text(draw, (side // 2, side // 2), title, side - 6 * _MAT, typeface)
         title = ""
     elif isinstance(picture, str):
         draw.rectangle(frame, EMPTY, HAIRLINE)
@@ -159,17 +159,17 @@ def _drawn(panel: Panel, side: int, typeface: str, *, framed: bool = False) -> I
         (panel.detail, 13, SOFT, 19),
         ("" if panel.score is None else f"{panel.score:.3f}", 12, FAINT, 0),
     ):
-        if text.strip():  # what is missing leaves no gap
+        if text.strip():  # a line that is missing leaves no gap
             write_line(draw, (0, below), text, size, colour, width=side, typeface=typeface)
             below += step
     return cell
 
 
-def opened(path: Path, side: int) -> Image.Image | str:
-    """Return a picture that fits into a square, upright and on white, or the reason why there is none."""
+def open_scaled(path: Path, side: int) -> Image.Image | str:
+    """Return an image scaled to fit into a square, upright and on white, or the reason why it cannot be."""
     try:
         if path.exists() and not path.is_file():
-            raise OSError("a pipe would be waited for")  # noqa: TRY301 - told as all that is no image
+            raise OSError("opening a pipe would wait")  # noqa: TRY301 - handled below like any unreadable file
         with Image.open(path) as image:
             image.draft("RGB", (2 * side, 2 * side))
             upright = _with_eight_bits(ImageOps.exif_transpose(image))
@@ -184,7 +184,7 @@ def opened(path: Path, side: int) -> Image.Image | str:
         return "not allowed to read"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return "too large to draw"
-    except Exception:  # noqa: BLE001 - decoders of rare forms raise whatever they like; one picture is lost by it
+    except Exception:  # noqa: BLE001 - decoders raise errors of any type; the others are drawn all the same
         return "not a readable image"
     if clear:
         return Image.alpha_composite(Image.new("RGBA", picture.size, PAPER), picture).convert("RGB")
@@ -192,12 +192,12 @@ def opened(path: Path, side: int) -> Image.Image | str:
 
 
 def _with_eight_bits(image: Image.Image) -> Image.Image:
-    """Return an image of eight bits a channel; by itself Pillow makes white of all but the darkest."""
+    """Return an image with eight bits a channel; Pillow's own conversion turns most of 16 bits white."""
     if image.mode.startswith("I;16"):
         image = image.convert("I").point(lambda value: value / 256).convert("L")
-        image.info.pop("transparency", None)  # a shade of the 65,536
+        image.info.pop("transparency", None)  # one of the 65,536 shades, which no longer exists
     if image.mode in {"I", "F"}:
-        raise ValueError("nothing says which pixels of 32 bits are white")
+        raise ValueError("nothing says which values of 32 bits are white")
     return image
 
 
@@ -211,31 +211,33 @@ def write_line(
     width: int,
     typeface: str | None = None,
 ) -> None:
-    """Write one line of text, cut to a width in pixels; in the font that suits it unless one is named."""
+    """Write one line of text, cut to a width in pixels; without `typeface`, in the font that suits it."""
     typeface = _typeface_for([text]) if typeface is None else typeface
     font = _font(typeface, size)
-    draw.text(at, _shortened(_drawable(text, typeface), font, width), colour, font)
+    draw.text(at, _truncate(_drawable(text, typeface), font, width), colour, font)
 
 
-def _set(draw: ImageDraw.ImageDraw, middle: tuple[int, int], text: str, side: int, typeface: str) -> None:
-    """Set words in the middle of a square, as large as they fit into it, and cut where they never do."""
+def _draw_text(
+    draw: ImageDraw.ImageDraw, middle: tuple[int, int], text: str, side: int, typeface: str
+) -> None:
+    """Write a text in the middle of a square in the largest size that fits, or cut in the smallest."""
     words = _drawable(text, typeface).split()
-    for size in _WORDS:
+    for size in _TEXT_SIZES:
         font, step = _font(typeface, size), size * 5 // 4
-        lines = _broken(words, font, side)
+        lines = _wrap(words, font, side)
         if len(lines) * step <= side and all(font.getlength(line) <= side for line in lines):
             break
     else:
         kept = side // step
         cut = [*lines[: kept - 1], " ".join(lines[kept - 1 :])]
-        lines = [_shortened(line, font, side) for line in cut]
+        lines = [_truncate(line, font, side) for line in cut]
     x, top = middle[0], middle[1] - len(lines) * step / 2
     for number, line in enumerate(lines):
         draw.text((x, top + (number + 0.5) * step), line, INK, font, anchor="mm")
 
 
-def _broken(words: list[str], font: Font, width: int) -> list[str]:
-    """Break words into lines; a word that is wider alone has its own."""
+def _wrap(words: list[str], font: Font, width: int) -> list[str]:
+    """Break words into lines; a word that is too wide has a line of its own."""
     lines: list[str] = []
     for word in words:
         if lines and font.getlength(f"{lines[-1]} {word}") <= width:
@@ -245,8 +247,8 @@ def _broken(words: list[str], font: Font, width: int) -> list[str]:
     return lines
 
 
-def _shortened(text: str, font: Font, width: int) -> str:
-    """Cut a text that is wider than `width`, and end it with an ellipsis."""
+def _truncate(text: str, font: Font, width: int) -> str:
+    """Cut a text that is wider than `width` pixels, and end it with an ellipsis."""
     if font.getlength(text) <= width:
         return text
     fits = next(
@@ -264,7 +266,7 @@ def _texts(rows: Sequence[SheetRow]) -> Iterator[str]:
 
 
 def _typeface_for(texts: Iterable[str]) -> str:
-    """Choose the font for texts that stand together: of those that lack the fewest characters the first."""
+    """Choose one font for several texts: the first of those that lack the fewest characters."""
     wanted = {c for text in texts for c in unicodedata.normalize("NFC", text)} - _STAND_INS.keys()
     foreign = [c for c in wanted if not c.isascii() and not c.isspace()]
     return min(_TYPEFACES, key=lambda typeface: sum(not _has_glyph(c, typeface) for c in foreign))
@@ -276,13 +278,13 @@ def _font(typeface: str, size: int) -> Font:
 
 
 def _drawable(text: str, typeface: str = "") -> str:
-    """Put a text on one line, with a plain letter or a middle dot for each character that a font lacks."""
+    """Put a text on one line, and replace each character that a font lacks by a plain letter or a dot."""
     composed = unicodedata.normalize("NFC", " ".join(text.split()))
     return "".join(c if _has_glyph(c, typeface) else _plain(c, typeface) for c in composed)
 
 
 def _plain(character: str, typeface: str) -> str:
-    if unicodedata.combining(character):  # the letter before it is plain enough
+    if unicodedata.combining(character):  # an accent: the letter before it is enough
         return ""
     base = unicodedata.normalize("NFKD", _STAND_INS.get(character, character))[:1]
     return base if _has_glyph(base, typeface) else "·"
@@ -290,11 +292,11 @@ def _plain(character: str, typeface: str) -> str:
 
 @cache
 def _has_glyph(character: str, typeface: str) -> bool:
-    """Tell whether a font is there, and draws a character as something else than its sign for the unknown."""
+    """Whether a font is installed, and draws a character other than as its sign for unknown ones."""
     try:
         font = _font(typeface, 16)
     except OSError:
         return False
     if unicodedata.bidirectional(character) in {"R", "AL"} and not features.check("raqm"):
-        return False  # its letters would stand in the wrong order
+        return False  # without raqm its letters would be in the wrong order
     return character.isprintable() and bytes(font.getmask(character)) != bytes(font.getmask("\uffff"))

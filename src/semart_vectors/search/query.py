@@ -1,4 +1,4 @@
-"""What a query means: a picture, a painting of the collection, or words."""
+"""What a query means: an image file, an image of the gallery, or a text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from semart_vectors.errors import ConfigurationError
-from semart_vectors.images.load import SUFFIXES
+from semart_vectors.images.formats import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from semart_vectors.records import Embedding
 
 
-class Collection(Protocol):
-    """Paintings with vectors of one model, wherever they are kept."""
+class GalleryLike(Protocol):
+    """Images with vectors of one model: a `Gallery`, or a `PostgresGallery`."""
 
     @property
     def model_version(self) -> str:
         """The model of all its vectors."""
 
     def embedding(self, image_file: str, /) -> Embedding:
-        """Return the vector of a painting, or raise `KeyError`; it may block."""
+        """Return the vector of an image, or raise `KeyError`; it may block."""
 
     def metadata(self, image_file: str, /) -> dict[str, Any]:
-        """Return the other columns of a painting, or raise `KeyError`; it may block."""
+        """Return the other columns of an image, or raise `KeyError`; it may block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,48 +37,48 @@ class Query:
     """What is searched for, and its vector."""
 
     text: str
-    """As it was asked."""
-    kind: Literal["file", "url", "painting", "words"]
-    """An image file, or one's address, a painting of the collection, or words."""
+    """The query as it was given: a path, a name, an address, or a text."""
+    kind: Literal["file", "gallery", "url", "text"]
+    """What `text` is: an image file, the name of an image in the gallery, an image's address, or a text."""
     embedding: Embedding
-    """Its vector, of the collection's model."""
+    """Its vector, of the gallery's model."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """What else is known of it, if it is a painting."""
+    """The other columns, if it is an image of the gallery."""
 
     @property
-    def leave_out(self) -> str | None:
-        """The painting that the search need not find, as it is the query."""
-        return self.text if self.kind == "painting" else None
+    def exclude(self) -> str | None:
+        """The image that the search should leave out because it is the query, if there is one."""
+        return self.text if self.kind == "gallery" else None
 
 
 async def embed_query(
-    query: str, collection: Collection, open_embedder: Callable[[str], AsyncVisionEmbedder]
+    query: str, gallery: GalleryLike, open_embedder: Callable[[str], AsyncVisionEmbedder]
 ) -> Query:
     """Find out what a query means, and get its vector.
 
     Args:
-        query: The path of a file; else the name of a painting, which costs no call; else an https:// address
-            of an image, which the service fetches; else words.
-        collection: What is to be searched; it must not be empty, which has no model.
-        open_embedder: Makes an embedder for a model; asked only when there is a call to make.
+        query: The first of these that it can be: the path of a file; the name of an image in the gallery,
+            which costs no call; an https:// address of an image, which the service fetches; a text.
+        gallery: What is to be searched; it must not be empty, as it would have no model.
+        open_embedder: Makes an embedder for a model; called only when there is a call to make.
 
     Raises:
-        ConfigurationError: it looks like an image's name, and there is no such file or painting.
-        ItemError: the image or the words cannot be embedded.
-        RunError: nothing could be, at present.
+        ConfigurationError: it looks like the name of an image file, and there is no such file or image.
+        ItemError: the image or the text cannot be embedded.
+        RunError: the service cannot embed anything at present.
     """
     if await asyncio.to_thread(os.path.isfile, query):
-        async with open_embedder(collection.model_version) as embedder:
+        async with open_embedder(gallery.model_version) as embedder:
             return Query(query, "file", await embedder.embed_image(Path(query)))
     try:
-        embedding = await asyncio.to_thread(collection.embedding, query)
-        return Query(query, "painting", embedding, await asyncio.to_thread(collection.metadata, query))
+        embedding = await asyncio.to_thread(gallery.embedding, query)
+        return Query(query, "gallery", embedding, await asyncio.to_thread(gallery.metadata, query))
     except KeyError:
         pass
     if query.startswith("https://"):
-        async with open_embedder(collection.model_version) as embedder:
+        async with open_embedder(gallery.model_version) as embedder:
             return Query(query, "url", await embedder.embed_image(query))
     if Path(query).suffix.lower() in SUFFIXES:
-        raise ConfigurationError(f"there is no file {query}, and no painting of that name in the collection")
-    async with open_embedder(collection.model_version) as embedder:
-        return Query(query, "words", await embedder.embed_text(query))
+        raise ConfigurationError(f"there is no file {query}, and no image of that name in the gallery")
+    async with open_embedder(gallery.model_version) as embedder:
+        return Query(query, "text", await embedder.embed_text(query))

@@ -1,4 +1,4 @@
-"""What was found for a query, as a row of a sheet."""
+"""Search results as a row of a contact sheet."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ if TYPE_CHECKING:
     from semart_vectors.search.query import Query
 
 
-def found_row(query: Query, matches: Sequence[Match], images_dir: Path) -> SheetRow:
-    """Show a query as it was asked, beside what was found for it.
+def result_row(query: Query, matches: Sequence[Match], images_dir: Path) -> SheetRow:
+    """Return the row of a sheet that shows a query beside its results.
 
     Args:
         query: What was searched for.
-        matches: The nearest, best first.
-        images_dir: The folder that the names of the paintings are relative to.
+        matches: The results, best first.
+        images_dir: The folder that the names of the images are relative to.
     """
     if query.kind == "file":
-        asked = Panel(Path(query.text), Path(query.text).name, "the query, a picture")
+        panel = Panel(Path(query.text), Path(query.text).name, "the query, an image")
     elif query.kind == "url":
-        asked = Panel(None, query.text, "the query, a picture at this address")
-    elif query.kind == "words":
-        asked = Panel(None, query.text, "the query, in words")
+        panel = Panel(None, query.text, "the query, the image at this address")
+    elif query.kind == "text":
+        panel = Panel(None, query.text, "the query, a text")
     else:
-        title, author = title_and_author(query.metadata)
-        told = f"{author} · the query" if author else "the query, one of the paintings"
-        asked = Panel(image_path(images_dir, query.text), title or query.text, told)
-    return SheetRow(asked, [_panel(match, images_dir) for match in matches])
+        title, author = caption(query.metadata)
+        detail = f"{author} · the query" if author else "the query, an image of the gallery"
+        panel = Panel(image_path(images_dir, query.text), title or query.text, detail)
+    return SheetRow(panel, [_panel(match, images_dir) for match in matches])
 
 
-def title_and_author(metadata: Mapping[str, Any]) -> tuple[str, str]:
-    """Return what a painting is captioned with; what is missing is an empty text."""
+def caption(metadata: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the title and the author of an image; an empty text for each that is missing."""
     title, author = (metadata.get(name) for name in ("title", "author"))
     return "" if title is None else str(title), "" if author is None else str(author)
 
 
-def _panel(match: Match, images_dir: Path) -> Panel:
-    title, author = title_and_author(match.metadata)
-    return Panel(image_path(images_dir, match.image_file), title or match.image_file, author, match.score)
-
-
 def image_path(images_dir: Path, image_file: str) -> Path | None:
-    """Return where a painting's image is; None for a name that is no file's below the folder."""
+    """Return the path of an image; None for a name that cannot be that of a file below the folder."""
     try:
         return images_dir / to_path(image_file)
     except UnreadableImageError:
         return None
+
+
+def _panel(match: Match, images_dir: Path) -> Panel:
+    title, author = caption(match.metadata)
+    return Panel(image_path(images_dir, match.image_file), title or match.image_file, author, match.score)

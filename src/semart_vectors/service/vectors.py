@@ -38,16 +38,12 @@ def parse_vector(body: bytes) -> tuple[Vector, str]:
         TransientError: it holds anything else.
     """
     numbers, model_version = _parse_fast(body) or _parse_with_care(body)
-    if not numbers.dot(numbers) < _SURELY_FINITE and not _all_finite(numbers):
-        raise TransientError("the answer's vector has numbers that are not finite as float32")
-    vector = numbers.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused here
+        vector = numbers.astype(np.float32)
+        if not numbers.dot(numbers) < _SURELY_FINITE and not np.isfinite(vector).all():
+            raise TransientError("the answer's vector has numbers that are not finite as float32")
     vector.setflags(write=False)
     return vector, model_version
-
-
-def _all_finite(numbers: NDArray[np.float64]) -> bool:
-    with np.errstate(over="ignore"):
-        return bool(np.isfinite(numbers.astype(np.float32)).all())
 
 
 def _parse_fast(body: bytes) -> tuple[NDArray[np.float64], str] | None:

@@ -1,0 +1,196 @@
+"""The `embed` command."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from semart_vectors.cli.environment import environment
+from semart_vectors.cli.event_loop import run_in_loop
+from semart_vectors.cli.exit_codes import SOME_FAILED, interruption_code
+from semart_vectors.cli.options import AS_JSON, DIRECTORY, FILE, rate
+from semart_vectors.cli.output import NAMED, print_result, say, stop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from semart_vectors.images.repair import ImageRepair
+    from semart_vectors.records import JobReport
+
+
+@click.command()
+@click.argument("images_dir", type=DIRECTORY)
+@click.option("--checkpoint", type=DIRECTORY, required=True, help="The folder that records what is done.")
+@click.option("--metadata", type=FILE, help="Embed only the images in this table's image_file column.")
+@click.option(
+    "--requests-per-second",
+    callback=rate,
+    default="10",
+    show_default=True,
+    help="The limit of your resource; 0.333 for the free tier (20 a minute); auto finds the limit.",
+)
+@click.option(
+    "--max-requests-per-second",
+    callback=rate,
+    help="The highest rate that auto may reach.",
+)
+@click.option(
+    "--max-in-flight",
+    type=click.IntRange(min=1),
+    help="Calls under way at once; by default as many as the rate needs.",
+)
+@click.option(
+    "--model-version",
+    type=click.Choice(["2023-04-15", "2022-04-11"]),
+    default="2023-04-15",
+    show_default=True,
+    help="Vectors of different models cannot be compared.",
+)
+@click.option(
+    "--outage-limit",
+    type=click.FloatRange(min=0, max=1e9),
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a service that is down.",
+)
+@click.option("--retry-failed", is_flag=True, help="Try again the images that failed in earlier runs.")
+@click.option(
+    "--repair-images",
+    is_flag=True,
+    help="Convert images that need it: rotated, CMYK, 16-bit, animated, or too large.",
+)
+@click.option(
+    "--max-side",
+    type=click.IntRange(11, 15_999),
+    metavar="PIXELS",
+    help="Scale down images with a longer side; needs --repair-images.",
+)
+@click.option("--dry-run", is_flag=True, help="Count what there is to do, and make no call.")
+@AS_JSON
+def embed(  # noqa: PLR0917 - click passes them all by name
+    images_dir: Path,
+    checkpoint: Path,
+    metadata: Path | None,
+    requests_per_second: float | Literal["auto"],
+    max_requests_per_second: float | None,
+    max_in_flight: int | None,
+    model_version: str,
+    outage_limit: float,
+    retry_failed: bool,  # noqa: FBT001 - as above
+    repair_images: bool,  # noqa: FBT001 - as above
+    max_side: int | None,
+    dry_run: bool,  # noqa: FBT001 - as above
+    as_json: bool,  # noqa: FBT001 - as above
+) -> None:
+    """Embed the images in a folder, or continue where the last run stopped."""
+    from semart_vectors.calls.retry import RetryPolicy
+    from semart_vectors.embedder import AsyncVisionEmbedder
+    from semart_vectors.images.formats import SUFFIXES
+    from semart_vectors.job import EmbeddingJob, plan_job
+    from semart_vectors.metadata.semart import find_images_dir
+
+    if max_side is not None and not repair_images:
+        raise click.UsageError("--max-side works only with --repair-images")
+    image_files = None if metadata is None else _image_files(metadata)
+    if images_dir.name.lower() == "images" and not images_dir.exists():
+        images_dir = find_images_dir(images_dir.parent)  # the archive says Images, the tutorial images
+    if dry_run:
+        plan = run_in_loop(
+            plan_job(
+                images_dir,
+                checkpoint=checkpoint,
+                model_version=model_version,
+                image_files=image_files,
+                retry_failed=retry_failed,
+            )
+        )
+        print_result(
+            plan,
+            f"{plan.total:,} images: {plan.already_done:,} done, {plan.failed:,} failed before, "
+            f"{plan.to_do:,} to do{_time_for(plan.to_do, requests_per_second)}",
+            as_json=as_json,
+        )
+        return
+
+    embedder = AsyncVisionEmbedder.from_env(
+        environment(),
+        requests_per_second=requests_per_second,
+        max_requests_per_second=max_requests_per_second,
+        max_in_flight=max_in_flight,
+        model_version=model_version,
+        retry=RetryPolicy(outage_limit_s=outage_limit),
+    )
+    job = EmbeddingJob(
+        embedder,
+        images_dir,
+        checkpoint=checkpoint,
+        image_files=image_files,
+        retry_failed=retry_failed,
+        repair=_repair(max_side) if repair_images else None,
+        progress=True,
+    )
+
+    async def run() -> JobReport:
+        async with embedder:
+            return await job.run()
+
+    try:
+        report = run_in_loop(run())
+    except KeyboardInterrupt as interruption:
+        report = job.report
+        done = report.embedded + report.already_done
+        stop(
+            f"Interrupted: {done:,} of {report.total:,} images are done; run the same command to continue",
+            interruption_code(interruption),
+        )
+    print_result(report, _summary(report), as_json=as_json)
+    if not report.total:
+        say(f"No images found in {images_dir}; accepted are {', '.join(sorted(SUFFIXES))}", err=True)
+    if report.failed:
+        _say_failures(checkpoint, report.failed, image_files)
+        sys.exit(SOME_FAILED)
+
+
+def _image_files(metadata: Path) -> list[str]:
+    from semart_vectors.metadata.tables import read_metadata
+
+    names: list[str] = read_metadata(metadata)["image_file"].tolist()
+    return names
+
+
+def _repair(max_side_px: int | None) -> ImageRepair:
+    from semart_vectors.images.repair import ImageRepair
+
+    return ImageRepair() if max_side_px is None else ImageRepair(max_side_px=max_side_px)
+
+
+def _time_for(calls: int, requests_per_second: float | Literal["auto"]) -> str:
+    if requests_per_second == "auto":
+        return ""
+    minutes = math.ceil(calls / requests_per_second / 60)
+    return f", up to {minutes:,} minutes at {requests_per_second:g} a second"
+
+
+def _summary(report: JobReport) -> str:
+    return (
+        f"{report.total:,} images: {report.embedded:,} embedded now, {report.already_done:,} done before, "
+        f"{report.failed:,} failed; {report.calls:,} calls, {report.retries:,} of them retries, "
+        f"in {report.elapsed_s:.1f} s"
+    )
+
+
+def _say_failures(checkpoint: Path, count: int, image_files: list[str] | None) -> None:
+    from semart_vectors.checkpoint.failures import read_failures
+
+    names = None if image_files is None else set(image_files)
+    failures = [each for each in read_failures(checkpoint) if names is None or each.image_file in names]
+    for failure in failures[:NAMED]:
+        say(f"  {failure.image_file}: {failure.message}", err=True)
+    say(
+        f"{count:,} failed; {checkpoint / 'failures.parquet'} lists them, --retry-failed tries them again",
+        err=True,
+    )

@@ -1,0 +1,45 @@
+"""The `map` command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from semart_vectors.cli.extras import extra
+from semart_vectors.cli.options import DIRECTORY, FILE
+from semart_vectors.cli.output import first_few, say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command("map")
+@click.argument("vectors", type=FILE)
+@click.option("--images", "images_dir", type=DIRECTORY, required=True, help="The folder of the images.")
+@click.option(
+    "-o", "--output", type=FILE, required=True, help="An .html page to explore, or a .png to print."
+)
+@click.option(
+    "--colour-by",
+    metavar="COLUMN",
+    help="The column that colours the page; by default type, school or timeframe.",
+)
+@click.option("--title", default="A map of the collection", show_default=True, help="The headline.")
+def map_command(vectors: Path, images_dir: Path, output: Path, colour_by: str | None, title: str) -> None:
+    """Draw the whole collection with similar images close together.
+
+    VECTORS is the .parquet file that merge wrote.
+    """
+    with extra("map"):
+        from semart_vectors.map import draw_map
+
+    report = draw_map(vectors, images_dir, output, colour_by=colour_by, title=title)
+    of = "" if report.drawn == report.total else f" of {report.total:,}, chosen evenly,"
+    say(f"{report.drawn:,} images{of} drawn on {output}")
+    if report.unreadable:
+        say(
+            f"{len(report.unreadable):,} images in {images_dir} cannot be read and are drawn grey: "
+            f"{first_few(report.unreadable)}",
+            err=True,
+        )

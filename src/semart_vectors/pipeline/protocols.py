@@ -1,0 +1,95 @@
+"""What a job needs of the embedder and of the checkpoint, in the job's own words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from semart_vectors.pipeline.rate_handover import RateLimited
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from semart_vectors.checkpoint.store import Done, Failed
+    from semart_vectors.errors import CheckpointError, DiskError
+    from semart_vectors.images.read_image import LoadedImage
+    from semart_vectors.records import Outcome, Vector
+    from semart_vectors.streams.window import OutcomeStream
+
+
+class Embedder(RateLimited, Protocol):
+    """Embeds images, such as an open `AsyncVisionEmbedder`."""
+
+    @property
+    def model_version(self) -> str:
+        """The model whose vectors it returns."""
+
+    @property
+    def max_in_flight(self) -> int:
+        """How many calls may be under way at once."""
+
+    def stream_images(self, images: AsyncIterable[LoadedImage], /) -> OutcomeStream[Outcome]:
+        """Embed images and give each outcome as it completes, with the source of the image."""
+
+
+class ImagesBefore(Protocol):
+    """What earlier runs recorded of images, by name."""
+
+    def done_before(self, image_files: list[str], /) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Return which images had their vectors when the run began, and their files' fingerprints."""
+
+    def failure(self, image_file: str, /) -> Failed | None:
+        """Return why an image failed, if that is the last that is known of it."""
+
+
+class KnownContent(Protocol):
+    """What is remembered of an image that has its vector."""
+
+    def holds(self, content_sha256: bytes, /) -> bool:
+        """Return whether this was the image's content."""
+
+
+class KnownContents(Protocol):
+    """The contents that have been paid for."""
+
+    def done(self, image_file: str, /) -> KnownContent | None:
+        """Return what is known of an image that has its vector."""
+
+    def know_contents(self, contents_sha256: list[bytes], /) -> list[bool]:
+        """Return for each content whether it may have its vector; `vector_with_content` makes sure."""
+
+    def vector_with_content(self, content_sha256: bytes, /) -> tuple[Vector, str] | None:
+        """Return the vector of a content and what was repaired, read from the disk."""
+
+
+class OutcomeStore(Protocol):
+    """Where outcomes become durable. Its methods are called by one thread."""
+
+    on_trouble: Callable[[], None]
+    """Is called, by any thread, as soon as nothing more should be begun."""
+
+    @property
+    def trouble(self) -> CheckpointError | DiskError | None:
+        """Why nothing more should be begun, though what was recorded is durable."""
+
+    def keep_room_for(self, records: int, /) -> None:
+        """Reserve room on the disk for so many records more."""
+
+    def record(self, entries: list[Done | Failed], /) -> None:
+        """Make outcomes durable."""
+
+
+class RateNote(Protocol):
+    """The note of when the rate allows the next call, from one run to the next."""
+
+    def note_calls_free_at(self, unix_s: float, /) -> None:
+        """Note it, in seconds since the epoch."""
+
+    def calls_free_at(self) -> float:
+        """Return what the run before noted; 0.0 without a note."""
+
+
+class RecorderStore(OutcomeStore, RateNote, Protocol):
+    """Both, in one checkpoint."""

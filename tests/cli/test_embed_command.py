@@ -1,0 +1,106 @@
+"""The embed command: what it counts, what it says, and what its options reach."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from command_in_process import cli_here
+from fake_service import error_reply
+from helpers import make_images
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fake_service import FakeService
+
+EMBED = ("embed", "images", "--checkpoint", "ck")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((), "90 images: 0 done, 0 failed before, 90 to do, up to 1 minutes at 10 a second\n"),
+        (("--requests-per-second=0.5",), ", 90 to do, up to 3 minutes at 0.5 a second\n"),
+        (("--requests-per-second=auto",), ", 90 to do\n"),
+    ],
+)
+def test_a_dry_run_says_how_long_it_would_take(tmp_path: Path, options: tuple[str, ...], says: str) -> None:
+    """At a rate that is known."""
+    make_images(tmp_path / "images", 90)
+    assert cli_here(*EMBED, "--dry-run", *options, cwd=tmp_path).out.endswith(says)
+
+
+def test_a_dry_run_counts_as_the_run_would(served: FakeService, tmp_path: Path) -> None:
+    """Of the metadata only, failures apart, and again with --retry-failed."""
+    names = list(make_images(tmp_path / "images", 4))
+    (tmp_path / "images" / names[0]).write_bytes(b"")
+    (tmp_path / "meta.csv").write_text("\n".join(["image_file", *names[:3], ""]))
+    assert cli_here(*EMBED, cwd=tmp_path, service=served).code == 3
+    counts = {}
+    for options in ((), ("--metadata=meta.csv",), ("--metadata=meta.csv", "--retry-failed")):
+        plan = json.loads(cli_here(*EMBED, "--dry-run", "--json", *options, cwd=tmp_path).out)
+        counts[options] = plan["total"], plan["already_done"], plan["failed"], plan["to_do"]
+    assert list(counts.values()) == [(4, 3, 1, 0), (3, 2, 1, 0), (3, 2, 0, 1)]
+    ran = cli_here(*EMBED, "--dry-run", "--model-version=2022-04-11", cwd=tmp_path)
+    assert ran.code == 6
+
+
+def test_failures_are_listed_of_those_that_were_asked_for(served: FakeService, tmp_path: Path) -> None:
+    """An earlier run's others are not."""
+    names = list(make_images(tmp_path / "images", 3))
+    for name in names[:2]:
+        (tmp_path / "images" / name).write_bytes(b"")
+    assert cli_here(*EMBED, cwd=tmp_path, service=served).code == 3
+    (tmp_path / "meta.csv").write_text(f"image_file\n{names[0]}\n{names[2]}\n")
+    ran = cli_here(*EMBED, "--metadata=meta.csv", cwd=tmp_path, service=served)
+    assert (ran.code, names[0] in ran.err, names[1] in ran.err) == (3, True, False)
+    assert ran.err.splitlines()[-1].startswith("1 failed; ck/failures.parquet lists them")
+
+
+def test_a_folder_without_an_image_is_said_to_be_one(served: FakeService, tmp_path: Path) -> None:
+    """With what would count as an image."""
+    (tmp_path / "images").mkdir()
+    ran = cli_here(*EMBED, cwd=tmp_path, service=served)
+    assert (ran.code, "No images found in images; accepted are .bmp, .gif" in ran.err) == (0, True)
+
+
+def test_calls_in_flight_are_as_many_as_are_asked_for(served: FakeService, tmp_path: Path) -> None:
+    """One at a time has one connection."""
+    make_images(tmp_path / "images", 20)
+    served.latency_s = 0.01
+    options = ("--requests-per-second=1000", "--max-in-flight=1")
+    assert cli_here(*EMBED, *options, cwd=tmp_path, service=served).code == 0
+    assert (len(served.calls), served.most_connections) == (20, 1)
+
+
+def test_a_highest_rate_goes_with_auto_only(served: FakeService, tmp_path: Path) -> None:
+    """It is no rate of its own, and auto is no bound."""
+    make_images(tmp_path / "images", 2)
+    ran = cli_here(*EMBED, "--max-requests-per-second=5", cwd=tmp_path, service=served)
+    assert (ran.code, "auto" in ran.err) == (2, True)
+    ran = cli_here(*EMBED, "--max-requests-per-second=auto", cwd=tmp_path, service=served)
+    assert (ran.code, "'auto' is not a rate" in ran.err) == (2, True)
+    assert served.calls == []
+    options = ("--requests-per-second=auto", "--max-requests-per-second=5")
+    assert cli_here(*EMBED, *options, cwd=tmp_path, service=served).code == 0
+
+
+@pytest.mark.parametrize("rate", ["0.001", "1000000"])
+def test_the_bounds_of_a_rate_are_rates(tmp_path: Path, rate: str) -> None:
+    """What is beyond them is not."""
+    (tmp_path / "images").mkdir()
+    for beyond, code in (("", 0), ("1", 2)):
+        text = f"{rate}{beyond}" if rate == "1000000" else f"{rate[:2]}{beyond and 0}{rate[2:]}"
+        assert cli_here(*EMBED, "--dry-run", f"--requests-per-second={text}", cwd=tmp_path).code == code, text
+
+
+def test_a_report_is_in_words_too(served: FakeService, tmp_path: Path) -> None:
+    """How many of each, calls and retries."""
+    make_images(tmp_path / "images", 3)
+    served.script.append(error_reply(429, retry_after="0"))
+    ran = cli_here(*EMBED, "--requests-per-second=1000", cwd=tmp_path, service=served)
+    says = "3 images: 3 embedded now, 0 done before, 0 failed; 4 calls, 1 of them retries, in "
+    assert (ran.code, ran.out.startswith(says)) == (0, True), ran.out
