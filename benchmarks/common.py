@@ -1,4 +1,4 @@
-"""What several benchmarks need: pictures, a folder of them, and the machine's facts."""
+"""What several benchmarks share: pictures, a folder of them, options, and facts about the machine."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make_pictures(count: int = 500) -> list[bytes]:
 
 
 def write_pictures(folder: Path, count: int) -> None:
-    """Write pictures that all differ: those of `make_pictures` in turn, each with a comment of its own."""
+    """Write pictures that all differ: those of `make_pictures` in turn, each with another comment."""
     folder.mkdir()
     pictures = itertools.cycle(make_pictures(min(count, 500)))
     for number, picture in zip(range(count), pictures, strict=False):
@@ -44,21 +44,21 @@ def write_pictures(folder: Path, count: int) -> None:
 
 
 def real_like_vectors(count: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Return vectors as the service gives them: exact in float16, about 92 long."""
+    """Return vectors like the service's: exact in float16, of length about 92."""
     numbers = np.random.default_rng(0).normal(size=(count, 1024)) * 92 / np.sqrt(1024)
     vectors: np.ndarray[Any, np.dtype[np.float32]] = numbers.astype(np.float16).astype(np.float32)
     return vectors
 
 
 def answer_with(vector: np.ndarray[Any, np.dtype[np.float32]]) -> bytes:
-    """Return the service's answer: compact JSON of about 10.8 kB, each number the shortest of its float32."""
+    """Return the service's answer: compact JSON of about 10.8 kB, its numbers as short as float32 allows."""
     return json.dumps(
         {"modelVersion": MODEL, "vector": [float(str(number)) for number in vector]}, separators=(",", ":")
     ).encode()
 
 
 def machine() -> dict[str, Any]:
-    """Tell what the figures depend on."""
+    """Return what the figures depend on: the machine, Python and the libraries."""
     return {
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
@@ -67,18 +67,18 @@ def machine() -> dict[str, Any]:
     }
 
 
-def options_of(documentation: str | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
-    """Read the options that all benchmarks have."""
+def options_parser(documentation: str | None) -> argparse.ArgumentParser:
+    """Make a parser with the options that all benchmarks have."""
     parser = argparse.ArgumentParser(
         description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="shorter and rougher")
-    parser.add_argument("--json", type=Path, help="where to write the results to")
-    return parser, parser.parse_args()
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the results to")
+    return parser
 
 
-def tell(results: object, path: Path | None) -> None:
-    """Write results where they are wanted, else to stdout."""
+def write_results(results: object, path: Path | None) -> None:
+    """Write results to a file, or to stdout if none is given."""
     text = json.dumps(results, indent=1) + "\n"
     if path:
         path.write_text(text)

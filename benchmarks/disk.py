@@ -1,8 +1,8 @@
-"""Bytes a vector in the checkpoint of a job, and whether every bit of it is there.
+"""Bytes a vector in the checkpoint of a job, and whether every bit of it was kept.
 
     python benchmarks/disk.py [--quick] [--json FILE]
 
-Vectors like the service's (exact in float16, 92 long), and the real ones where they are.
+Vectors like the service's (exact in float16, of length 92), and real ones where they are available.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 import pyarrow.parquet as pq
 
-from common import ROOT, answer_with, options_of, real_like_vectors, tell, write_pictures
+from common import ROOT, answer_with, options_parser, real_like_vectors, write_pictures, write_results
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
 
 REAL_VECTORS = ROOT.parent / "shared" / "data" / "azure_vectors" / "vectors.json"
@@ -28,7 +28,7 @@ Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
 
 async def embed(folder: Path, checkpoint: Path, vectors: Vectors) -> dict[bytes, Vectors]:
-    """Run a job whose service gives these vectors in turn, and return each by its image's content."""
+    """Run a job whose service answers with these vectors in turn; return each by its image's hash."""
     given: dict[bytes, Vectors] = {}
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -47,7 +47,7 @@ async def embed(folder: Path, checkpoint: Path, vectors: Vectors) -> dict[bytes,
 
 
 def measure(name: str, vectors: Vectors) -> dict[str, Any]:
-    """Store vectors through a job, and look at what is on disk."""
+    """Store vectors through a job, and compare them with what is on disk."""
     with tempfile.TemporaryDirectory() as temporary:
         folder, checkpoint = Path(temporary, "images"), Path(temporary, "checkpoint")
         write_pictures(folder, len(vectors))
@@ -71,12 +71,12 @@ def measure(name: str, vectors: Vectors) -> dict[str, Any]:
 
 def main() -> None:
     """Measure both kinds."""
-    _, options = options_of(__doc__)
+    options = options_parser(__doc__).parse_args()
     results = [measure("like real ones", real_like_vectors(500 if options.quick else 4096))]
     if REAL_VECTORS.exists():
         real = np.array(list(json.loads(REAL_VECTORS.read_text()).values()), dtype=np.float32)
         results.append(measure("real", real))
-    tell(results, options.json)
+    write_results(results, options.json)
 
 
 if __name__ == "__main__":

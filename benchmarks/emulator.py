@@ -1,11 +1,11 @@
-"""How many embeddings a second the emulator gives, replayed and computed.
+"""How many embeddings a second the emulator returns, replayed and computed.
 
     python benchmarks/emulator.py [--seconds 5] [--connections 16]
 
-The emulator is a process of its own, pinned to one core; the load comes from this process, on the others,
-over keep-alive connections. Its pictures are made here, all different and about 15 kB each. Where others use
-the machine, or the load is the limit, look at the time that the emulator computed for each answer; the column
-"if undisturbed" follows from it.
+The emulator has its own process, pinned to one core; the load comes from this process, on the other cores,
+over keep-alive connections. The pictures are made here, all different and about 15 kB each. If other programs
+use the machine, or if this process is what limits the rate, look at the CPU time of each answer; the column
+"if undisturbed" is computed from it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ HEAD = (
     "Content-Type: application/octet-stream\r\nContent-Length: "
 )
 FLOORS = {"replayed": 1500, "computed": 150}
-"""What one core should reach."""
+"""What one core should reach, in answers a second."""
 
 
 @contextmanager
@@ -68,13 +68,13 @@ def write_recordings(folder: Path, pictures: list[bytes]) -> None:
 
 
 def cpu_s(process: int) -> float:
-    """Return how long a process has been computing."""
+    """Return the CPU time of a process so far."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def answered(port: int, pictures: list[bytes], seconds: float, connections: int) -> tuple[int, float]:
-    """Return how many good answers there were, and in how many seconds."""
+    """Return the number of good answers, and the seconds they took."""
     requests = itertools.cycle([f"{HEAD}{len(body)}\r\n\r\n".encode() + body for body in pictures])
     counts = [0] * connections
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""What importing the library costs, against importing httpx and numpy: fresh interpreters, in turn.
+"""What it costs to import the library, beside httpx and numpy: fresh interpreters, in turn.
 
 python benchmarks/imports.py [--quick] [--json FILE]
 """
@@ -9,7 +9,7 @@ import subprocess
 import sys
 from statistics import median
 
-from common import options_of, tell
+from common import options_parser, write_results
 
 STATEMENTS = (
     "import semart_vectors",
@@ -22,15 +22,15 @@ TIMED = "from time import perf_counter as now; begun = now(); {}; print(now() - 
 
 def seconds_of(statement: str) -> float:
     """Return how long a statement takes in a fresh interpreter."""
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", TIMED.format(statement)], check=True, capture_output=True, text=True
     )
-    return float(told.stdout)
+    return float(printed.stdout)
 
 
 def main() -> None:
     """Measure all in turn."""
-    _, options = options_of(__doc__)
+    options = options_parser(__doc__).parse_args()
     for statement in STATEMENTS:  # so that all is compiled and in the page cache
         seconds_of(statement)
     rounds = [
@@ -45,7 +45,7 @@ def main() -> None:
         }
         for statement in STATEMENTS
     ]
-    tell(results, options.json)
+    write_results(results, options.json)
 
 
 if __name__ == "__main__":

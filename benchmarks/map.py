@@ -1,4 +1,4 @@
-"""How long a map takes, and how much of the neighbourhoods it keeps at which angle of t-SNE.
+"""How long a map takes, and how much of the neighbourhoods it keeps, for several angles of t-SNE.
 
     python benchmarks/map.py [--quick] [--json PATH]
 
@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from sklearn.manifold import trustworthiness
 
-from common import MODEL, options_of, tell, write_pictures
+from common import MODEL, options_parser, write_pictures, write_results
 from semart_vectors import Gallery
 from semart_vectors.map import draw_map, layout
 
@@ -51,7 +51,7 @@ def in_a_cloud(count: int) -> Vectors:
 
 
 def kept_of(vectors: Vectors, places: Vectors) -> dict[str, float]:
-    """Say how much of the neighbourhoods is kept."""
+    """Return how much of the neighbourhoods is kept."""
     near, _ = layout.neighbours(vectors, NEAREST)
     on_map = np.array(
         [np.argpartition(((places - place) ** 2).sum(axis=1), NEAREST)[: NEAREST + 1] for place in places]
@@ -63,7 +63,7 @@ def kept_of(vectors: Vectors, places: Vectors) -> dict[str, float]:
 
 
 def draw(vectors: Vectors) -> dict[str, float]:
-    """Draw a page, and say what it takes."""
+    """Draw a page, and return its time and size."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_pictures(folder / "images", len(vectors))
@@ -75,8 +75,8 @@ def draw(vectors: Vectors) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure all, and tell it."""
-    _, options = options_of(__doc__)
+    """Measure both collections at every angle, and a page."""
+    options = options_parser(__doc__).parse_args()
     count = 2_000 if options.quick else SEMART
     results: dict[str, Any] = {}
     for name, vectors in (("groups", in_groups(count)), ("cloud", in_a_cloud(count))):
@@ -87,7 +87,7 @@ def main() -> None:
             place_s = time.perf_counter() - begun
             results[f"{name}, angle {angle}"] = {"place_s": place_s, **kept_of(vectors, places)}
     results["page"] = draw(in_groups(count))
-    tell(results, options.json)
+    write_results(results, options.json)
 
 
 if __name__ == "__main__":

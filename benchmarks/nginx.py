@@ -1,4 +1,4 @@
-"""nginx as the service: one static answer for whatever is asked, by http and by https on loopback."""
+"""nginx as the service: the same static answer to every request, over http and https on loopback."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from common import answer_with, real_like_vectors
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MISSING = "these benchmarks need nginx as the service: apt install nginx-light"
+MISSING = "these benchmarks need nginx, which plays the service: apt install nginx-light"
 
 # A static file answers no POST: the refusal, 404 or 405, is turned into the file.
 CONFIGURATION = """
@@ -57,7 +57,7 @@ http {{
 
 
 class Nginx(NamedTuple):
-    """Where the service answers, and whom to trust for it."""
+    """The addresses of the service, and the file of the authority that signed its certificate."""
 
     http: str
     https: str
@@ -68,7 +68,7 @@ def command(folder: Path) -> list[str]:
     """Return the command that runs nginx on a folder.
 
     Raises:
-        SystemExit: with 2, where there is none.
+        SystemExit: with 2, if nginx is not installed.
     """
     found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
     if not found:
@@ -94,7 +94,7 @@ def write_configuration(folder: Path) -> Nginx:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports that nobody listens on."""
+    """Return ports that are free."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
@@ -104,11 +104,11 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def nginx() -> Iterator[Nginx]:
-    """Run nginx, and stop it whatever happens.
+    """Run nginx, and stop it at the end of the block, whatever happened.
 
     Raises:
-        SystemExit: with 2, where there is none.
-        RuntimeError: it does not start; with its own words.
+        SystemExit: with 2, if nginx is not installed.
+        RuntimeError: it does not start; the message has its log.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -123,7 +123,7 @@ def nginx() -> Iterator[Nginx]:
 
 
 def wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Wait until someone listens on a port."""
+    """Wait until the process listens on a port."""
     give_up_at = time.monotonic() + 5
     while process.poll() is None and time.monotonic() < give_up_at:
         try:
@@ -132,4 +132,4 @@ def wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
             time.sleep(0.02)
         else:
             return
-    raise RuntimeError(f"nginx does not start: {log.read_text() if log.exists() else 'it says nothing'}")
+    raise RuntimeError(f"nginx does not start: {log.read_text() if log.exists() else 'its log is empty'}")

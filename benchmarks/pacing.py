@@ -1,14 +1,19 @@
 """How much of a rate limit is used, and how often a call is refused: known, unknown and changing limits.
 
-    python benchmarks/pacing.py [known auto changing] [--rates 10 30 300 1000] [--kinds sliding fixed bucket]
-                                [--seconds 15] [--client embedder|gate] [--json FILE]
+    python benchmarks/pacing.py [known compared auto changing] [--limiter steady|fractional|plain]
+                                [--late-ms 10] [--rates 10 30 300 1000] [--kinds sliding fixed bucket]
+                                [--seconds 15] [--client embedder|sockets] [--json FILE]
 
-The service is a process of its own, which does nothing but judge each call on its arrival by the emulator's
-limits, write it down, and answer after 0.4 s: the emulator itself would be late at a thousand a second. The
-client is `AsyncVisionEmbedder` with images in memory, or the gate alone before bare sockets. Shares are from
-the service's own records: for a known limit after the first 2 s, for an unknown one, which takes 45 s, after
-20 s. Both processes need the machine for themselves: what stands still for more than a hundredth of a second
-between a call's passing and its arrival costs refusals where windows slide.
+The service is a process of its own, which only judges each call on its arrival by the emulator's limits,
+writes it down, and answers after 0.4 s: the emulator itself would be late at a thousand calls a second. The
+client is `AsyncVisionEmbedder` with images in memory, or the limiter alone in front of bare sockets. Shares
+are from the service's own records: for a known limit after the first 2 s, for an unknown one, which takes
+45 s, after 20 s. Both processes need the machine for themselves: a standstill of more than a hundredth of a
+second between a call's passing and its arrival costs refusals where windows slide.
+
+`known` measures one limiter: `steady` (ours) unless `--limiter` names another. `compared` measures the others
+with sliding windows, and `steady` and `fractional` once more in an event loop where another task blocks each
+turn for up to 10 ms.
 """
 
 from __future__ import annotations
@@ -20,23 +25,26 @@ import io
 import itertools
 import json
 import math
+import random
 import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aiolimiter import AsyncLimiter
 from PIL import Image
 
-from semart_vectors import AsyncVisionEmbedder
-from semart_vectors.calls.limiter import Gate
+from semart_vectors import AsyncVisionEmbedder, SteadyLimiter
+from semart_vectors.calls.limiter import PausableLimiter, limiter_for
 from semart_vectors.emulator.rate_limit import LIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from semart_vectors.emulator.rate_limit import LimitKind, RateLimit
 
@@ -45,10 +53,17 @@ KNOWN_SETTLES_S, AUTO_SETTLES_S = 2.0, 20.0
 CHANGES = [(0.0, 10.0), (20.0, 30.0), (100.0, 10.0)]
 """The changing limit: from when on how many calls a second."""
 
+KNOWN_RATES, LATE_RATES, AUTO_RATES = (10, 30, 300, 1000), (10, 30), (30, 300)
+KNOWN_TAKES_S, COMPARED_TAKES_S, AUTO_TAKES_S, CHANGING_TAKES_S = 15.0, 7.0, 45.0, 130.0
+LATE_MS = 10.0
+
 ANSWER = json.dumps({"modelVersion": "2023-04-15", "vector": [number / 7 for number in range(1024)]}).encode()
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(ANSWER) + ANSWER
 REFUSAL = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %d\r\nContent-Length: 0\r\n\r\n"
 LEDGER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+
+
+# -- the service
 
 
 class Call(NamedTuple):
@@ -134,41 +149,117 @@ def service(kind: LimitKind, changes: list[tuple[float, float]]) -> Iterator[int
             process.terminate()
 
 
+# -- the client
+
+
+def plain(rate: float) -> AsyncLimiter:
+    """Return aiolimiter's own, with the limit as the service states it."""
+    return AsyncLimiter(rate, 1) if rate >= 1 else AsyncLimiter(60 * rate, 60)
+
+
+def fractional(rate: float) -> AsyncLimiter:
+    """Return aiolimiter's own with a bucket of hardly more than one call, a little slower than the limit."""
+    slower = 0.991 * rate
+    bucket = 1 + 0.004 * slower
+    return AsyncLimiter(bucket, bucket / slower)
+
+
+LIMITERS: dict[str, Callable[[float], AsyncLimiter]] = {
+    "steady": lambda rate: limiter_for(None, rate, None),
+    "fractional": fractional,
+    "plain": plain,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What to measure."""
+
+    mode: str
+    """`known`, `auto` or `changing`."""
+    kind: LimitKind
+    changes: list[tuple[float, float]]
+    """From which second on how many calls a second are accepted."""
+    seconds: float
+    limiter: str = "steady"
+    late_ms: float = 0.0
+    """How long another task of the loop may block each of its turns."""
+
+    @property
+    def rate(self) -> float:
+        """The limit in the end, in calls a second."""
+        return self.changes[-1][1]
+
+    @property
+    def in_flight(self) -> int:
+        """So many calls at once that they are never what holds the rate down."""
+        return math.ceil(max(rate for _, rate in self.changes) * (LATENCY_S + 0.2)) + 8
+
+    def make_limiter(self) -> AsyncLimiter:
+        """Return the client's limiter."""
+        return LIMITERS[self.limiter](self.rate) if self.mode == "known" else limiter_for(None, "auto", None)
+
+
+def rate_of(limiter: AsyncLimiter) -> float:
+    """Return the calls a second that a limiter keeps to at the moment."""
+    return limiter.max_rate / limiter.time_period
+
+
 def tiny_picture() -> bytes:
-    """Return an image that the client takes for one."""
+    """Return an image that the client accepts."""
     file = io.BytesIO()
     Image.new("RGB", (16, 16)).save(file, "PNG")
     return file.getvalue()
 
 
-async def through_embedder(port: int, rate: Any, seconds: float, in_flight: int) -> list[float]:
+@asynccontextmanager
+async def blocked_turns(late_ms: float) -> AsyncIterator[None]:
+    """Block each turn of the event loop for a random time up to `late_ms`, as a busy service would."""
+
+    async def block() -> None:
+        while True:
+            time.sleep(random.uniform(0, late_ms / 1000))  # noqa: ASYNC251, S311 - that is the point
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        blocking = group.create_task(block()) if late_ms else None
+        yield
+        if blocking is not None:
+            blocking.cancel()
+
+
+async def through_embedder(port: int, case: Case) -> list[float]:
     """Embed for some seconds, and return the rate kept to after each of them."""
     picture, rates, loop = tiny_picture(), list[float](), asyncio.get_running_loop()
     begun_s = loop.time()
-    pictures = itertools.takewhile(lambda _: loop.time() < begun_s + seconds, itertools.repeat(picture))
+    pictures = itertools.takewhile(lambda _: loop.time() < begun_s + case.seconds, itertools.repeat(picture))
+    limiter = case.make_limiter()
     async with (
         AsyncVisionEmbedder(
-            f"http://127.0.0.1:{port}", "any", requests_per_second=rate, max_in_flight=in_flight
+            f"http://127.0.0.1:{port}", "any", limiter=limiter, max_in_flight=case.in_flight
         ) as embedder,
         embedder.stream_images(pictures) as outcomes,
     ):
         async for _ in outcomes:
             while len(rates) < loop.time() - begun_s:
-                rates.append(embedder._gate.requests_per_second or 0.0)  # noqa: SLF001 - shown in the plot
+                rates.append(rate_of(limiter))
     return rates
 
 
-async def through_gate(port: int, rate: Any, seconds: float, in_flight: int) -> list[float]:
-    """Send bare requests through a gate for some seconds, and return as `through_embedder` does."""
-    gate, rates, loop, picture = Gate(rate), list[float](), asyncio.get_running_loop(), tiny_picture()
+async def through_sockets(port: int, case: Case) -> list[float]:
+    """Send bare requests behind a limiter for some seconds, and return as `through_embedder` does."""
+    picture, rates, loop = tiny_picture(), list[float](), asyncio.get_running_loop()
+    limiter = case.make_limiter()
+    gate = limiter if isinstance(limiter, SteadyLimiter) else PausableLimiter(limiter)
     begun_s = loop.time()
     request = b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(picture), picture)
     idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def call() -> None:
         while True:
-            passed_at = await gate.pass_through()
-            if passed_at > begun_s + seconds:
+            await gate.acquire()
+            sent_at = loop.time()
+            if sent_at > begun_s + case.seconds:
                 return
             reader, writer = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
             writer.write(request)
@@ -177,85 +268,158 @@ async def through_gate(port: int, rate: Any, seconds: float, in_flight: int) -> 
             await reader.readexactly(int(fields[b"Content-Length"]))
             idle.append((reader, writer))
             if head.startswith(b"HTTP/1.1 200"):
-                gate.succeeded()
+                gate.accepted()
             else:
-                gate.throttled(passed_at, float(fields[b"Retry-After"]))
-                gate.pause(float(fields[b"Retry-After"]))
+                gate.refused(sent_at, retry_after_s=float(fields[b"Retry-After"]), backoff_s=float)
             while len(rates) < loop.time() - begun_s:
-                rates.append(gate.requests_per_second or 0.0)
+                rates.append(rate_of(limiter))
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(in_flight):
+        for _ in range(case.in_flight):
             group.create_task(call())
     for _, writer in idle:
         writer.close()
     return rates
 
 
-CLIENTS = {"embedder": through_embedder, "gate": through_gate}
+CLIENTS = {"embedder": through_embedder, "sockets": through_sockets}
 
 
-def share(calls: list[Call], rate: float, from_s: float) -> float:
-    """Return the part of a limit that was used from a time on."""
-    accepted = [call.arrived_s for call in calls if call.accepted and call.arrived_s >= from_s]
-    return (len(accepted) - 1) / (accepted[-1] - accepted[0]) / rate
+async def run_client(client: str, port: int, case: Case) -> list[float]:
+    """Run a client for a case, and return the rate kept to after each second."""
+    async with blocked_turns(case.late_ms):
+        return await CLIENTS[client](port, case)
 
 
-def measure(
-    mode: str, kind: LimitKind, changes: list[tuple[float, float]], seconds: float, client: str
-) -> dict[str, Any]:
-    """Run one case, print its line, and return what it showed."""
-    rate = changes[-1][1]
-    most = max(rate for _, rate in changes)
-    in_flight = math.ceil(most * (LATENCY_S + 0.2)) + 8
-    stated = rate if mode == "known" else "auto"
-    with service(kind, changes) as port:
-        rates = asyncio.run(CLIENTS[client](port, stated, seconds, in_flight))
+# -- what is measured
+
+
+def share(calls: list[Call], rate: float, from_s: float, to_s: float) -> float:
+    """Return the part of a limit that was used in a time."""
+    accepted = [call.arrived_s for call in calls if call.accepted and from_s <= call.arrived_s < to_s]
+    if len(accepted) < 2:
+        return 0.0
+    ended_s = max(accepted[-1], to_s - 2 / rate)  # a pause at the end counts
+    return (len(accepted) - 1) / (ended_s - accepted[0]) / rate
+
+
+def measure(case: Case, client: str) -> dict[str, Any]:
+    """Run one case, print its line, and return its figures."""
+    with service(case.kind, case.changes) as port:
+        rates = asyncio.run(run_client(client, port, case))
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
             calls = [Call(*call) for call in json.load(answer)]
-    settled_s = KNOWN_SETTLES_S if mode == "known" else AUTO_SETTLES_S
+    settled_s = KNOWN_SETTLES_S if case.mode == "known" else AUTO_SETTLES_S
     steady = [call for call in calls if call.arrived_s >= settled_s]
     result: dict[str, Any] = {
-        "mode": mode,
+        "mode": case.mode,
         "client": client,
-        "kind": kind,
-        "rate": rate,
-        "seconds": seconds,
+        "limiter": case.limiter,
+        "late_ms": case.late_ms,
+        "kind": case.kind,
+        "rate": case.rate,
+        "seconds": case.seconds,
         "settled_s": settled_s,
-        "share": None if mode == "changing" else round(share(calls, rate, settled_s), 4),
+        "share": None
+        if case.mode == "changing"
+        else round(share(calls, case.rate, settled_s, case.seconds), 4),
         "refused": sum(not call.accepted for call in calls),
         "refused_settled": sum(not call.accepted for call in steady),
         "calls": len(calls),
     }
-    if mode == "changing":
-        result["limits"] = changes
-        result["series"] = [
-            {
-                "second": second,
-                "limit": next(limit for from_s, limit in reversed(changes) if from_s <= second),
-                "rate": round(rates[second], 2) if second < len(rates) else None,
-                "accepted": sum(call.accepted for call in calls if second <= call.arrived_s < second + 1),
-                "refused": sum(not call.accepted for call in calls if second <= call.arrived_s < second + 1),
-            }
-            for second in range(int(seconds))
-        ]
+    if case.mode == "changing":
+        result["limits"] = case.changes
+        result["series"] = series(case, calls, rates)
+    print_line(case, result)
+    return result
+
+
+def series(case: Case, calls: list[Call], rates: list[float]) -> list[dict[str, Any]]:
+    """Return the limit, the client's rate and what became of the calls, second by second."""
+    return [
+        {
+            "second": second,
+            "limit": next(limit for from_s, limit in reversed(case.changes) if from_s <= second),
+            "rate": round(rates[second], 2) if second < len(rates) else None,
+            "accepted": sum(call.accepted for call in calls if second <= call.arrived_s < second + 1),
+            "refused": sum(not call.accepted for call in calls if second <= call.arrived_s < second + 1),
+        }
+        for second in range(int(case.seconds))
+    ]
+
+
+def print_line(case: Case, result: dict[str, Any]) -> None:
+    """Print what a case showed."""
     used = "" if result["share"] is None else f"{result['share']:.2%} used,"
-    limits = " then ".join(f"{limit:g}" for _, limit in changes)
-    print(
-        f"{mode:9}{limits:>16}/s {kind:8} {used:>14} {result['refused']} of {len(calls)} refused, "
-        f"{result['refused_settled']} of them after {settled_s:g} s",
-        flush=True,
+    limits = " then ".join(f"{limit:g}" for _, limit in case.changes)
+    late = f", turns up to {case.late_ms:g} ms late" if case.late_ms else ""
+    refused = (
+        f"{result['refused']} of {result['calls']} refused, "
+        f"{result['refused_settled']} of them after {result['settled_s']:g} s"
     )
+    print(f"{case.mode:9}{limits:>16}/s {case.kind:8}{case.limiter:11}{used:>14} {refused}{late}", flush=True)
     line = "  second {second:3}: limit {limit:g}, rate {rate}, {accepted} accepted, {refused} refused"
     for each in result.get("series", ())[::5]:
         print(line.format(**each), flush=True)
-    return result
+
+
+def known(options: argparse.Namespace) -> Iterator[Case]:
+    """Yield a limiter's cases with a stated limit."""
+    for rate, kind in itertools.product(options.rates or KNOWN_RATES, options.kinds):
+        yield Case(
+            mode="known",
+            kind=kind,
+            changes=[(0.0, float(rate))],
+            seconds=options.seconds or KNOWN_TAKES_S,
+            limiter=options.limiter,
+            late_ms=options.late_ms,
+        )
+
+
+def compared(options: argparse.Namespace) -> Iterator[Case]:
+    """Yield the cases of other limiters, and those of a loop that is late."""
+    calm = itertools.product(("fractional", "plain"), options.rates or KNOWN_RATES, (0.0,))
+    late = itertools.product(("steady", "fractional"), options.rates or LATE_RATES, (LATE_MS,))
+    for limiter, rate, late_ms in itertools.chain(calm, late):
+        yield Case(
+            mode="known",
+            kind="sliding",
+            changes=[(0.0, float(rate))],
+            # A single refusal costs a second, which is not to look like the rule.
+            seconds=options.seconds or (KNOWN_TAKES_S if late_ms else COMPARED_TAKES_S),
+            limiter=limiter,
+            late_ms=late_ms,
+        )
+
+
+def auto(options: argparse.Namespace) -> Iterator[Case]:
+    """Yield the cases with a limit that the client has to find."""
+    for rate, kind in itertools.product(options.rates or AUTO_RATES, options.kinds):
+        seconds = options.seconds or AUTO_TAKES_S
+        yield Case(mode="auto", kind=kind, changes=[(0.0, float(rate))], seconds=seconds)
+
+
+def changing(options: argparse.Namespace) -> Iterator[Case]:
+    """Yield the case with a limit that changes, unknown to the client."""
+    yield Case(mode="changing", kind=options.kinds[0], changes=CHANGES, seconds=CHANGING_TAKES_S)
+
+
+MODES: dict[str, Callable[[argparse.Namespace], Iterator[Case]]] = {
+    "known": known,
+    "compared": compared,
+    "auto": auto,
+    "changing": changing,
+}
 
 
 def main() -> None:
     """Print a line for each case."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("modes", nargs="*", default=["known", "auto", "changing"])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("modes", nargs="*", help=f"some of {', '.join(MODES)}; all if none is named")
+    parser.add_argument("--limiter", choices=list(LIMITERS), default="steady", help="for `known`")
+    parser.add_argument("--late-ms", type=float, default=0.0, help="block turns of the loop, for `known`")
     parser.add_argument("--rates", nargs="+", type=Fraction, help="calls a second, also as 20/60")
     parser.add_argument("--kinds", nargs="+", choices=list(LIMITS), default=list(LIMITS))
     parser.add_argument("--seconds", type=float, help="for each case")
@@ -265,16 +429,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.serve:
         asyncio.run(serve(Judge(*options.serve)))
-    results = list[dict[str, Any]]()
-    for mode, rates, seconds in (("known", (10, 30, 300, 1000), 15.0), ("auto", (30, 300), 45.0)):
-        if mode in options.modes:
-            results += [
-                measure(mode, kind, [(0.0, float(rate))], options.seconds or seconds, options.client)
-                for rate in options.rates or rates
-                for kind in options.kinds
-            ]
-    if "changing" in options.modes:
-        results += [measure("changing", kind, CHANGES, 130.0, options.client) for kind in options.kinds[:1]]
+    if unknown := set(options.modes) - set(MODES):
+        parser.error(f"there is no measurement called {' or '.join(sorted(unknown))}")
+    cases = (case for mode in options.modes or MODES for case in MODES[mode](options))
+    results = [measure(case, options.client) for case in cases]
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
 

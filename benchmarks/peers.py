@@ -1,9 +1,9 @@
-"""The clients that are compared, each run in a process of its own by `throughput.py`.
+"""The clients that `throughput.py` compares, each in its own process.
 
     python benchmarks/peers.py NAME    # reads cases from stdin and prints results, a line of JSON each
 
-All take images until their time is over, ask the service for each, and have the numbers of its answer as
-float32 in the end.
+All take images until their time is over, send each to the service, and turn the numbers of its answer into
+float32.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Case:
 class Feed:
     """Images in turn until the time is over.
 
-    What is measured is how fast they are taken, which is how fast answers come, once all calls are under way
-    that may be and the warm-up is over; a client that is very slow is given a second more for that.
+    The rate at which they are taken is the rate at which answers come. Measuring begins when the warm-up is
+    over and all calls are under way; a very slow client is given another second for that.
     """
 
     def __init__(self, images: list[Image], case: Case) -> None:
@@ -78,7 +78,7 @@ class Feed:
         return self._images[self._taken % len(self._images)]
 
     def measured(self) -> dict[str, float]:
-        """Say what was measured."""
+        """Return images a second, and CPU an image."""
         assert self._begun is not None
         assert self._ended is not None
         took_s, cpu, count = (end - begin for begin, end in zip(self._begun, self._ended, strict=True))
@@ -86,13 +86,13 @@ class Feed:
 
 
 def cpu_s() -> float:
-    """Return how long this process has been computing."""
+    """Return the CPU time of this process so far."""
     used = getrusage(RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 def content_of(image: Image) -> bytes:
-    """Return the bytes of an image, from the disk if need be."""
+    """Return the bytes of an image, which may be a path."""
     if isinstance(image, bytes):
         return image
     with open(image, "rb") as file:  # noqa: PTH123 - as a plain loop does it
@@ -105,7 +105,7 @@ def decoded(answer: bytes) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 async def in_workers(feed: Feed, in_flight: int, ask: Callable[[bytes], Awaitable[bytes]]) -> None:
-    """Ask for each image, so many at a time."""
+    """Send each image, `in_flight` at a time."""
     vectors = []
 
     async def work() -> None:
@@ -118,7 +118,7 @@ async def in_workers(feed: Feed, in_flight: int, ask: Callable[[bytes], Awaitabl
 
 
 async def tutorial(case: Case, feed: Feed) -> dict[str, float]:
-    """`requests.post` in four threads, whatever is asked for."""
+    """`requests.post` in four threads, however many calls the case asks for."""
     import requests
 
     lock = threading.Lock()
@@ -143,7 +143,7 @@ async def tutorial(case: Case, feed: Feed) -> dict[str, float]:
 
 
 async def through(client: Any, case: Case, feed: Feed) -> dict[str, float]:
-    """A client of httpx or of its continuation."""
+    """A client of httpx or httpx2."""
     async with client:
 
         async def ask(image: bytes) -> bytes:
@@ -156,7 +156,7 @@ async def through(client: Any, case: Case, feed: Feed) -> dict[str, float]:
 
 
 async def httpx(case: Case, feed: Feed) -> dict[str, float]:
-    """`httpx.AsyncClient` as it comes, but for its patience."""
+    """`httpx.AsyncClient` with its defaults, but for a longer timeout."""
     import httpx
 
     return await through(httpx.AsyncClient(timeout=60), case, feed)
@@ -186,7 +186,7 @@ async def aiohttp(case: Case, feed: Feed) -> dict[str, float]:
 
 
 async def embed_images(case: Case, feed: Feed) -> dict[str, float]:
-    """Ours, with all vectors in one matrix in the end."""
+    """Ours, with all vectors in one matrix at the end."""
     from semart_vectors import AsyncVisionEmbedder
 
     async with AsyncVisionEmbedder(
@@ -213,7 +213,7 @@ async def stream_images(case: Case, feed: Feed) -> dict[str, float]:
 
 
 async def job(case: Case, _: Feed) -> dict[str, float]:
-    """Ours, with checkpoint, hashing and all: as many different images as the time is good for."""
+    """Ours, with checkpoint and hashing: as many different images as it embeds in the time."""
     from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
 
     names = sorted(path.name for path in Path(case.folder).iterdir())
@@ -248,7 +248,7 @@ PEERS: dict[str, Callable[[Case, Feed], Awaitable[dict[str, float]]]] = {
 
 
 def trust(ca_file: str) -> None:
-    """Trust the benchmark's own certificates in every TLS context: not every client asks the environment."""
+    """Trust the benchmark's certificates in every TLS context: not every client reads the environment."""
     make = ssl.create_default_context
 
     def make_trusting(*args: Any, **options: Any) -> ssl.SSLContext:
@@ -260,7 +260,7 @@ def trust(ca_file: str) -> None:
 
 
 def serve(peer: Callable[[Case, Feed], Awaitable[dict[str, float]]], ca_file: str) -> None:
-    """Measure one case after the other, as they are asked for."""
+    """Measure the cases that stdin asks for, one after the other."""
     trust(ca_file)
     for line in sys.stdin:
         case = Case(**json.loads(line))

@@ -2,8 +2,8 @@
 
     python benchmarks/pgvector.py [--quick] [--json FILE]
 
-On a server of its own, with the settings it comes with: as many vectors as SemArt has paintings after
-cleaning, in clusters and as mixtures of real ones, and the real ones themselves. Needs the extra `[dev]`.
+On a temporary server with default settings: as many vectors as SemArt has paintings after cleaning, in
+clusters and as mixtures of real ones, and the real ones themselves. Needs the extra `[dev]`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from common import MODEL, ROOT, options_of, tell
+from common import MODEL, ROOT, options_parser, write_results
 from disk import REAL_VECTORS, Vectors
 from report import table
 from semart_vectors.postgres import PostgresGallery, load_vectors
 from semart_vectors.records import Embedding
 
-sys.path.append(str(ROOT / "tests"))
+sys.path.append(str(ROOT / "tests" / "support"))
 from postgres_server import postgres_server
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ WAYS: list[tuple[str, bool, dict[str, Any]]] = [
     ("none", True, {}),
     ("hnsw", True, {"ef_search": 40}),
 ]
-"""Which index, whether in 16 bits, and how far it is searched."""
+"""The index, whether numbers have 16 bits, and how much of the index is searched."""
 
 
 def clustered(rows: int) -> tuple[Vectors, Vectors]:
@@ -83,7 +83,7 @@ def write_merged(path: Path, vectors: Vectors) -> list[str]:
 
 
 def measure(name: str, vectors: Vectors, queries: Vectors) -> Iterator[dict[str, Any]]:
-    """Load and search in every way, each on a server that is new."""
+    """Load and search in every way, on a new server."""
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     nearest = np.argsort(-(queries @ unit.T), axis=1, kind="stable")[:, :K]
     with tempfile.TemporaryDirectory() as folder, postgres_server(settings=()) as server:
@@ -124,7 +124,7 @@ def measure(name: str, vectors: Vectors, queries: Vectors) -> Iterator[dict[str,
             }
 
 
-def told(results: list[dict[str, Any]]) -> str:
+def page_table(results: list[dict[str, Any]]) -> str:
     """Return the table of the page."""
     return table(
         ["vectors", "index", "numbers", "load, s", "recall@10", "a query, ms"],
@@ -144,17 +144,17 @@ def told(results: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Measure, and write the page's table unless it is a rough one."""
-    _, options = options_of(__doc__)
+    """Measure, and write the page's table unless the run is a quick one."""
+    options = options_parser(__doc__).parse_args()
     rows = 1000 if options.quick else ROWS
     results = list(measure("made up, in clusters", *clustered(rows)))
     if REAL_VECTORS.exists():
         real = np.array(list(json.loads(REAL_VECTORS.read_text()).values()), np.float32)
         results += measure("mixtures of three real ones", *mixed(real, rows))
         results += measure("real", real, real)
-    tell(results, options.json)
+    write_results(results, options.json)
     if not options.quick:
-        made = f"<!-- table:pgvector -->\n{told(results)}\n<!-- end -->"
+        made = f"<!-- table:pgvector -->\n{page_table(results)}\n<!-- end -->"
         pattern = re.compile("<!-- table:pgvector -->\n.*?<!-- end -->", re.DOTALL)
         PAGE.write_text(pattern.sub(lambda _: made, PAGE.read_text()))
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import NullLocator
 
-from report import LIMITS, LOADS, PEERS, Cases, Results, pacing_cases
+from report import LIMITS, LOADS, PEERS, Cases, Results, known_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ mpl.rcParams.update(
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a plot, the same bytes for the same figures."""
+    """Write a plot: the same figures give the same bytes."""
     path.parent.mkdir(exist_ok=True)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
@@ -72,7 +72,7 @@ def draw_peers(results: Results, figure: str, unit: str, path: Path) -> None:
     for axes, (scheme, in_flight) in zip(grid.flat, LOADS, strict=True):
         chosen = [case for case in cases if (case["scheme"], case["in_flight"]) == (scheme, in_flight)]
         bars(axes, chosen, figure, f"{scheme}, {in_flight} in flight")
-    for axes in grid.flat:  # a shared axis is turned once for each that shares it
+    for axes in grid.flat:  # a shared axis is inverted once for each of its plots
         axes.set_ylim(len({case["peer"] for case in cases}) - 0.5, -0.5)
     drawing.suptitle(f"{unit}, images in memory", x=0.01, ha="left", fontweight="bold")
     save(drawing, path)
@@ -80,7 +80,7 @@ def draw_peers(results: Results, figure: str, unit: str, path: Path) -> None:
 
 def draw_pacing(results: Results, path: Path) -> None:
     """Draw the share of a stated limit that was used."""
-    cases = [case for case in pacing_cases(results) if case.get("mode") == "known" and case.get("share")]
+    cases = known_limits(results)
     if not cases:
         return
     rates = sorted({case["rate"] for case in cases})
@@ -108,7 +108,7 @@ def draw_pacing(results: Results, path: Path) -> None:
 
 def draw_changing(results: Results, path: Path) -> None:
     """Draw a limit that changes, and what was accepted and refused."""
-    case = next((case for case in pacing_cases(results) if case.get("series")), None)
+    case = next((case for case in results.get("pacing", []) if case.get("series")), None)
     if case is None:
         return
     series: list[dict[str, Any]] = case["series"]
@@ -169,7 +169,7 @@ def draw_scale(results: Results, path: Path) -> None:
 
 
 def draw_all(results: Results, folder: Path, suffix: str = ".svg") -> None:
-    """Draw all that was measured."""
+    """Draw every plot that has results."""
     draw_peers(results, "images_per_s", "Images a second", folder / f"speed{suffix}")
     draw_peers(results, "cpu_us", "Microseconds of CPU an image", folder / f"cpu{suffix}")
     draw_pacing(results, folder / f"pacing{suffix}")

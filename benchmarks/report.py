@@ -1,8 +1,8 @@
-"""Makes the tables of docs/performance.md and docs/from-the-tutorial.md, and the plots, from results.json.
+"""Writes the tables of docs/performance.md and docs/from-the-tutorial.md, and the plots, from results.json.
 
     python benchmarks/report.py
 
-Without measuring anything.
+It measures nothing.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ PEERS = {
 }
 OURS = ("embed_images", "stream_images")
 LIMITS = {"fixed": "fixed window", "sliding": "sliding window", "bucket": "bucket"}
+LIMITERS = {
+    "steady": "`SteadyLimiter(limit)`",
+    "fractional": "`AsyncLimiter(b, b / r)`",
+    "plain": "`AsyncLimiter(limit, 1)`",
+}
 
 
 class Row(NamedTuple):
@@ -68,17 +73,17 @@ def span(values: list[float], form: str) -> str:
 def ratio_row(
     what: str, goal: float, figure: str, cases: Cases, peers: Iterable[str], *, at_most: bool = False
 ) -> Row:
-    """Compare all of our ratios with a goal."""
-    told = f"{'≤' if at_most else '≥'} {goal:g} ×"
+    """Compare the ratios of some peers with a goal, which all of them have to reach."""
+    goal_text = f"{'≤' if at_most else '≥'} {goal:g} ×"
     values = [case[figure] for case in cases if case["peer"] in peers and figure in case]
     if not values:
-        return Row(what, told)
+        return Row(what, goal_text)
     reached = max(values) <= goal if at_most else min(values) >= goal
-    return Row(what, told, span(values, "{:.2f}") + " ×", reached)
+    return Row(what, goal_text, span(values, "{:.2f}") + " ×", reached)
 
 
 def throughput_rows(results: Results) -> list[Row]:
-    """Tell of speed and CPU."""
+    """Return the rows on speed and CPU."""
     cases: Cases = results.get("throughput", [])
     return [
         ratio_row(
@@ -98,20 +103,31 @@ def throughput_rows(results: Results) -> list[Row]:
     ]
 
 
+def whole_way_row(results: Results) -> Row:
+    """Return the row on our client while somebody listens to it."""
+    cases = [{**case, "peer": case["way"]} for case in results.get("transports", [])]
+    return ratio_row(
+        "images a second with a hook on the embedder's client, to httpx on `httpx-aiohttp`",
+        *(1.0, "images_per_s_to_httpx on httpx-aiohttp", cases, ("stream_images, watched",)),
+    )
+
+
 def known_limits(results: Results) -> Cases:
-    """Return the pacing's cases with a known limit of some calls a second."""
-    return [case for case in pacing_cases(results) if case.get("mode") == "known" and case["rate"] >= 1]
+    """Return the pacing's cases with our limiter in a calm loop and a stated limit, but for slow limits."""
+    return [
+        case
+        for case in results.get("pacing", [])
+        if case["mode"] == "known" and is_usual(case) and case["rate"] >= 1
+    ]
 
 
-def pacing_cases(results: Results) -> Cases:
-    """Return the pacing's cases, however they are wrapped."""
-    found = results.get("pacing", [])
-    cases: Cases = found if isinstance(found, list) else [*found.get("cases", []), *found.get("changing", [])]
-    return cases
+def is_usual(case: dict[str, Any]) -> bool:
+    """Say whether a case of the pacing has our limiter and a calm loop."""
+    return case["limiter"] == "steady" and not case["late_ms"]
 
 
 def pacing_rows(results: Results) -> list[Row]:
-    """Tell of known limits."""
+    """Return the rows on known limits."""
     share = Row("share of a known limit used, steady state, worst of all rates and kinds of limit", "≥ 99 %")
     refused = Row("calls answered 429, of all with a known limit", "< 0.05 %")
     cases = known_limits(results)
@@ -126,7 +142,7 @@ def pacing_rows(results: Results) -> list[Row]:
 
 
 def scale_row(results: Results, row: Row, figure: Callable[[Results], tuple[str, bool]]) -> Row:
-    """Tell of a million images, or of the most there were."""
+    """Fill a row with the figure of a million images, or of the most that were measured."""
     sizes: Results = results.get("scale", {})
     if MILLION in sizes:
         try:
@@ -144,7 +160,7 @@ def scale_row(results: Results, row: Row, figure: Callable[[Results], tuple[str,
 
 
 def scale_rows(results: Results) -> list[Row]:
-    """Tell of a million images: memory, resumption, merge."""
+    """Return the rows on a million images: memory, resumption, merge."""
     flat_mb = 20
 
     def memory(size: Results) -> tuple[str, bool]:
@@ -176,9 +192,9 @@ def scale_rows(results: Results) -> list[Row]:
 
 
 def search_rows(results: Results) -> list[Row]:
-    """Tell of a search in a million vectors."""
+    """Return the rows on a search in a million vectors."""
     time = Row("a search in 1,000,000 vectors, once they are opened", "< 2 s")
-    memory = Row("memory of its own that it takes, beside the mapped vectors", "< 1,500 MB")
+    memory = Row("its own memory, without the mapped vectors", "< 1,500 MB")
     million = results.get("search", {}).get(MILLION)
     if not million:
         return [time, memory]
@@ -192,8 +208,10 @@ def search_rows(results: Results) -> list[Row]:
 
 
 def stall_row(results: Results) -> Row:
-    """Tell how long others wait."""
-    row = Row("largest stall of the loop: images on a slow disk, parts written meanwhile", "< 20 ms")
+    """Return the row on how long other tasks wait."""
+    row = Row(
+        "largest stall of the loop while a job reads images from a slow disk and writes parts", "< 20 ms"
+    )
     phases = {phase["phase"]: phase["max_ms"] for phase in results.get("stall", [])}
     if not phases:
         return row
@@ -203,7 +221,7 @@ def stall_row(results: Results) -> Row:
 
 
 def disk_row(results: Results) -> Row:
-    """Tell of bytes a vector."""
+    """Return the row on bytes a vector."""
     row = Row("bytes a vector on disk, 120 real ones", "≤ 1,950, bit-exact")
     for case in results.get("disk", []):
         if case["vectors"] == "real":
@@ -213,7 +231,7 @@ def disk_row(results: Results) -> Row:
 
 
 def import_row(results: Results) -> Row:
-    """Tell of the face's import."""
+    """Return the row on importing the package."""
     row = Row("`import semart_vectors` to `import httpx, numpy`", "≤ 1.3 ×")
     for case in results.get("imports", []):
         if case["statement"] == "import semart_vectors":
@@ -225,6 +243,7 @@ def what_counts(results: Results) -> str:
     """Return each goal with its figure."""
     rows = [
         *throughput_rows(results),
+        whole_way_row(results),
         *pacing_rows(results),
         *scale_rows(results),
         *search_rows(results),
@@ -277,11 +296,16 @@ def cpu(case: dict[str, Any]) -> str:
 
 
 def transports_table(results: Results) -> str:
-    """Return what each way of sending the same call costs."""
+    """Return the cost of each way to send the same call."""
     ways: Cases = results.get("transports", [])
     if not ways:
         return UNKNOWN
-    names = {"aiohttp": "hand-written `aiohttp` loop", "stream_images": "**`stream_images`**"}
+    names = {
+        "aiohttp": "hand-written `aiohttp` loop",
+        "stream_images": "**`stream_images`**, the short way",
+        "stream_images, watched": "**`stream_images`**, the whole way",
+        "httpx on our transport": "**httpx on our transport**",
+    }
     return table(
         ("http, 32 in flight, images in memory", "images a second", "CPU an image, µs"),
         ((names.get(case["way"]) or f"{case['way']}", speed(case), cpu(case)) for case in ways),
@@ -292,15 +316,14 @@ def pacing_table(results: Results) -> str:
     """Return the share of each limit that was used, and what was refused."""
     cases = {
         (case["mode"], case["rate"], case["kind"]): case
-        for case in pacing_cases(results)
-        if case.get("share") is not None
+        for case in results.get("pacing", [])
+        if case["share"] is not None and is_usual(case)
     }
     if not cases:
         return UNKNOWN
 
     def cell(mode: str, rate: float, kind: str) -> str:
-        case = cases.get((mode, rate, kind))
-        return f"{100 * case['share']:.1f} %, {case['refused']} of {case['calls']:,}" if case else "–"
+        return used_and_refused(cases.get((mode, rate, kind)))
 
     shown = table(
         ("limit, a second", *LIMITS.values()),
@@ -313,9 +336,53 @@ def pacing_table(results: Results) -> str:
         ),
     )
     shown += "\n\n![Share of each stated limit that is used](performance/pacing.svg)"
-    if any(case.get("series") for case in pacing_cases(results)):
+    if any(case.get("series") for case in results.get("pacing", [])):
         shown += "\n\n![A limit that changes while calls are made](performance/changing.svg)"
     return shown
+
+
+def used_and_refused(case: dict[str, Any] | None) -> str:
+    """Return a cell of the pacing."""
+    return f"{100 * case['share']:.1f} %, {case['refused']:,} of {case['calls']:,}" if case else "–"
+
+
+def limiters_table(results: Results) -> str:
+    """Return how other limiters fare beside ours, where the service counts in sliding windows."""
+    cases = {
+        (case["rate"], case["late_ms"], case["limiter"]): case
+        for case in results.get("pacing", [])
+        if case["mode"] == "known" and case["kind"] == "sliding"
+    }
+    if all(limiter == "steady" for _, _, limiter in cases):
+        return UNKNOWN
+    return table(
+        ("limit, a second", *LIMITERS.values()),
+        (
+            (
+                f"{rate:g}" + (f", turns up to {late_ms:g} ms late" if late_ms else ""),
+                *(used_and_refused(cases.get((rate, late_ms, limiter))) for limiter in LIMITERS),
+            )
+            for late_ms, rate in sorted({(late_ms, rate) for rate, late_ms, _ in cases})
+        ),
+    )
+
+
+def parts_table(results: Results) -> str:
+    """Return the cost of a call's pieces, beside their alternatives."""
+    pairs: Cases = results.get("parts", [])
+    if not pairs:
+        return UNKNOWN
+    return table(
+        ("here", "instead of", "µs here", "µs there", "ratio"),
+        (
+            (
+                *(pair["ours"], pair["other"]),
+                *(f"{pair['ours_us']:.2f}", f"{pair['other_us']:.2f}", f"{pair['ratio']:.1f} ×"),
+            )
+            for pair in pairs
+        ),
+        text_columns=2,
+    )
 
 
 def scale_table(results: Results) -> str:
@@ -372,12 +439,12 @@ def search_table(results: Results) -> str:
 
 
 def stall_table(results: Results) -> str:
-    """Return how late a task of the same loop wakes."""
+    """Return how late another task of the same loop wakes."""
     phases: Cases = results.get("stall", [])
     if not phases:
         return UNKNOWN
     return table(
-        ("meanwhile", "largest stall, ms", "99.9 % below, ms", "images", "parts written"),
+        ("the job", "largest stall, ms", "99.9 % below, ms", "images", "parts written"),
         (
             (
                 *(phase["phase"], f"{phase['max_ms']:.1f}", f"{phase['p999_ms']:.1f}"),
@@ -398,7 +465,7 @@ def disk_table(results: Results) -> str:
         for case in results.get("disk", [])
     ]
     if not any(row[0] == "real" for row in rows):
-        rows.append(("real", "–", "not measured: data absent", "–"))
+        rows.append(("real", "–", "not measured: there is no data", "–"))
     return table(("vectors", "how many", "bytes each", "bit-exact"), rows)
 
 
@@ -414,7 +481,7 @@ def imports_table(results: Results) -> str:
 
 
 def machine_table(results: Results) -> str:
-    """Return what the figures were taken on."""
+    """Return the machine and the libraries that were measured."""
     facts = results.get("machine")
     if not facts:
         return UNKNOWN
@@ -427,7 +494,7 @@ def machine_table(results: Results) -> str:
 
 
 def both_ways(cases: Cases, *keys: str) -> dict[tuple[Any, ...], dict[str, dict[str, Any]]]:
-    """Return the cases of the script and of ours side by side, in the order of what they have in common."""
+    """Return the cases of the script and of ours side by side, sorted by what they have in common."""
     found: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
     for case in cases:
         found.setdefault(tuple(case[key] for key in keys), {})[case["way"]] = case
@@ -467,7 +534,7 @@ def tutorial_limits_table(results: Results) -> str:
 
 
 def tutorial_restart_table(results: Results) -> str:
-    """Return what it costs to be stopped half way."""
+    """Return what a run that is stopped half way costs."""
     cases = both_ways(results.get("tutorial", {}).get("restart", []), "stopped_by")
     if not cases:
         return UNKNOWN
@@ -522,7 +589,9 @@ TABLES: dict[str, Callable[[Results], str]] = {
     "speed-from-disk": peers_table("paths", speed),
     "cpu-from-disk": peers_table("paths", cpu),
     "pacing": pacing_table,
+    "limiters": limiters_table,
     "transports": transports_table,
+    "parts": parts_table,
     "stall": stall_table,
     "scale": scale_table,
     "search": search_table,
@@ -535,7 +604,7 @@ TABLES: dict[str, Callable[[Results], str]] = {
 
 
 def filled(page: str, results: Results) -> str:
-    """Return a page with what stands between its markers made anew."""
+    """Return a page with new tables between its markers."""
 
     def fill(match: re.Match[str]) -> str:
         return f"<!-- table:{match[1]} -->\n{TABLES[match[1]](results)}\n<!-- end -->"

@@ -1,11 +1,10 @@
-"""Takes all measurements, one after the other, and writes their tables in docs/ anew: `make bench`.
+"""Takes all measurements, one after the other, and writes their tables into docs/: `make bench`.
 
     python benchmarks/run.py [--only NAME …] [--quick] [--full]
 
-In about a quarter of an hour. `--full` adds what takes longer: a million images, and limits that the client
-has to find. `--quick` is rough, and printed only. What is not measured anew keeps its figures in
-results.json.
-A measurement that fails leaves the others alone, and the exit code is 1.
+It takes about 20 minutes. `--full` adds what takes longer: a million images, and limits that the client has
+to find. `--quick` is rough, and only prints. What is not measured this time keeps its figures in
+results.json. A measurement that fails leaves the others alone, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class Step(NamedTuple):
     """A script to run."""
 
     limit_s: int
-    """It is ended when it takes longer."""
+    """It is stopped when it takes longer."""
     usual: tuple[str, ...] = ()
     quick: tuple[str, ...] = ("--quick",)
     full: tuple[str, ...] = ()
@@ -40,12 +39,13 @@ STEPS = {
     "disk": Step(60),
     "stall": Step(90),
     "throughput": Step(500),
-    "transports": Step(150),
+    "transports": Step(200),
+    "parts": Step(120),
     "pacing": Step(
-        1000,
-        usual=("known", "changing"),
-        quick=("known", "--rates", "30", "--kinds", "sliding", "--seconds", "6"),
-        full=("known", "auto", "changing"),
+        1200,
+        usual=("known", "compared", "changing"),
+        quick=("known", "compared", "--rates", "30", "--kinds", "sliding", "--seconds", "5"),
+        full=("known", "compared", "auto", "changing"),
     ),
     "search": Step(
         600,
@@ -65,7 +65,7 @@ STEPS = {
 
 
 def measure(name: str, arguments: tuple[str, ...]) -> Any:
-    """Run a script, and return its results; None where it failed."""
+    """Run a script, and return its results; None if it failed."""
     with tempfile.TemporaryDirectory() as temporary:
         found = Path(temporary, "results.json")
         script = Path(__file__).with_name(f"{name}.py")
@@ -73,8 +73,8 @@ def measure(name: str, arguments: tuple[str, ...]) -> Any:
             try:
                 process.wait(STEPS[name].limit_s)
             except subprocess.TimeoutExpired:
-                print(f"{name} takes longer than {STEPS[name].limit_s} s", file=sys.stderr)
-                process.send_signal(signal.SIGINT)  # so that it ends what it has started
+                print(f"{name} took longer than {STEPS[name].limit_s} s: stopped", file=sys.stderr)
+                process.send_signal(signal.SIGINT)  # so that it ends the processes it started
         if process.returncode:
             print(f"{name} failed: see above", file=sys.stderr)
             return None
@@ -91,7 +91,7 @@ def main() -> int:
     much.add_argument("--quick", action="store_const", dest="much", const="quick", default="usual")
     much.add_argument("--full", action="store_const", dest="much", const="full")
     options = parser.parse_args()
-    command(Path())  # whoever lacks nginx learns it before the first measurement
+    command(Path())  # if nginx is missing, say so before the first measurement
     kept = options.much != "quick"
     results: dict[str, Any] = {}
     if kept and report.RESULTS.exists():
@@ -107,7 +107,7 @@ def main() -> int:
         if measured is None:
             failed.append(name)
             continue
-        # Sizes that were not taken this time keep their figures.
+        # Sizes that were not measured this time keep their figures.
         results[name] = {**results.get(name, {}), **measured} if name in {"search", "scale"} else measured
         results["machine"] = machine()
         if kept:

@@ -2,10 +2,10 @@
 
     python benchmarks/scale.py [--images 10000 100000 1000000] [--flat] [--folder DIR] [--json PATH]
 
-Makes so many small valid JPEG files that differ in a comment and runs a job on them, whose service answers at
-once within the process: 16,256 vectors in turn, of numbers that are exact in float16 as the real service's.
-Then adds a file that sorts last and runs the job again. Each step is a process of its own whose memory is
-sampled. A million images take 7 GB of disk, which are given back.
+Makes small valid JPEG files that differ in a comment and runs a job on them. Its service is in the same
+process and answers at once: 16,256 vectors in turn, whose numbers are exact in float16 like the real
+service's. Then it adds a file that sorts last and runs the job again. Each step is a process of its own whose
+memory is sampled. A million images take 7 GB of disk until the end of the run.
 """
 
 from __future__ import annotations
@@ -27,10 +27,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from semart_vectors import Embedding, EmbeddingJob, merge_vectors
-from semart_vectors.calls.limiter import SteadyLimiter
-from semart_vectors.checkpoint.status import read_status
-from semart_vectors.streams.window import OutcomeStream
+from semart_vectors import (
+    Embedding,
+    EmbeddingJob,
+    OutcomeStream,
+    SteadyLimiter,
+    merge_vectors,
+    read_status,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
@@ -69,7 +73,7 @@ class NullService:
         self.first_call_at = 0.0
 
     def stream_images(self, images: AsyncIterable[LoadedImage], /) -> OutcomeStream[Outcome]:
-        """Embed as an embedder does, but for the call."""
+        """Embed as an embedder does, without the call."""
         return OutcomeStream(images, self._embed, width=IN_FLIGHT)
 
     async def _embed(self, image: LoadedImage, _: StopToken) -> Outcome:
@@ -83,7 +87,7 @@ class NullService:
 
 
 def run_job(folder: Path) -> dict[str, Any]:
-    """Run the job, and watch for how long others of its loop would have waited."""
+    """Run the job, and note the longest time that other tasks of its loop had to wait."""
     service = NullService()
     gaps: deque[float] = deque([0.0], maxlen=1)
 
@@ -114,7 +118,7 @@ def run_job(folder: Path) -> dict[str, Any]:
 
 
 def run_status(folder: Path) -> dict[str, Any]:
-    """Ask how far the checkpoint is."""
+    """Read how far the checkpoint is."""
     started_at = time.monotonic()
     status = read_status(folder / "checkpoint")
     return {"done": status.done, "seconds": time.monotonic() - started_at}
@@ -166,7 +170,7 @@ STEPS: dict[str, Callable[[Path], dict[str, Any]]] = {
 
 
 def measure(step: str, folder: Path) -> dict[str, Any]:
-    """Run a step in a process of its own, and sample its memory."""
+    """Run a step in its own process, and sample its memory."""
     samples: list[int] = []
     command = [sys.executable, __file__, "--step", step, "--folder", str(folder)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -208,7 +212,7 @@ def write_image(folder: int, name: str, jpeg: bytes) -> None:
 
 
 def write_metadata(folder: Path) -> None:
-    """Write a table of seven columns with the images in an order of its own."""
+    """Write a table of seven columns with the images in another order."""
     import pandas as pd  # noqa: PLC0415 - as above
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
@@ -222,7 +226,7 @@ def write_metadata(folder: Path) -> None:
 
 
 def run_all(folder: Path, count: int, *, flat: bool) -> dict[str, dict[str, Any]]:
-    """Take all steps with so many images."""
+    """Run all steps with `count` images."""
     make_images(folder / "images", count, flat=flat)
     results = {"job": measure("job", folder)}
     assert results["job"]["embedded"] == count
@@ -246,7 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--flat", action="store_true", help="all images in one folder")
-    parser.add_argument("--folder", type=Path, help="where there is room")
+    parser.add_argument("--folder", type=Path, help="where to put the temporary files")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -259,8 +263,8 @@ def main() -> None:
             results[str(count)] = run_all(Path(temporary), count, flat=options.flat)
             print(f"{count:,} images")
             for step, figures in results[str(count)].items():
-                told = ", ".join(f"{name} {value:,.2f}" for name, value in figures.items())
-                print(f"  {step:7}", told, flush=True)
+                line = ", ".join(f"{name} {value:,.2f}" for name, value in figures.items())
+                print(f"  {step:7}", line, flush=True)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
 

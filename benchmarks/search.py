@@ -2,10 +2,10 @@
 
     python benchmarks/search.py [--vectors 11206 1000000] [--searches 11] [--folder DIR] [--json PATH]
 
-Makes up a merged file of so many vectors; 11,206 are left of SemArt when it is cleaned. It is opened in
-processes of their own: by `Gallery` alone, for time and memory, and by `Gallery` in turns with
-`vectors @ query` on an array in memory, for the ratio. A million takes 2 GB of disk, 4 GB in the temporary
-folder for the gallery's own file, and 9 GB of memory for the turns.
+Makes up a merged file of vectors; SemArt has 11,206 after cleaning. The file is opened by a process with only
+a `Gallery`, for time and memory, and by a process where `Gallery` takes turns with `vectors @ query` on an
+array in memory, for the ratio. A million vectors take 2 GB of disk, 4 GB in the temporary folder for the
+gallery's own file, and 9 GB of memory for the second process.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ K = 12
 BLOCK_ROWS = 4096
 TYPES = ("portrait", "landscape", "religious", "still-life", "genre")
 WHERE = "type = 'portrait' AND timeframe IN ('1601-1650', '1651-1700')"
-"""Meets a tenth of the paintings."""
+"""True for a tenth of the paintings."""
 
 
 def write_merged(path: Path, count: int) -> None:
@@ -72,7 +72,7 @@ def write_merged(path: Path, count: int) -> None:
 
 
 def queries(count: int) -> list[Embedding]:
-    """Return vectors that are in no gallery."""
+    """Return random vectors to search for."""
     made = np.random.default_rng(1).normal(size=(count, 1024)).astype(np.float32)
     return [Embedding("words", vector, MODEL) for vector in made]
 
@@ -85,7 +85,7 @@ def seconds(search: Callable[[Embedding], object], query: Embedding) -> float:
 
 
 def use_gallery(path: Path, count: int) -> dict[str, float]:
-    """Open and search as users do."""
+    """Open a gallery and search it, as users do."""
     begun = time.perf_counter()
     gallery = Gallery.open(path)
     opened_s = time.perf_counter() - begun
@@ -96,7 +96,7 @@ def use_gallery(path: Path, count: int) -> dict[str, float]:
 
 
 def use_both(path: Path, count: int) -> dict[str, float]:
-    """Search in turns with NumPy, whose array is in memory."""
+    """Search in turns with NumPy on an array in memory."""
     gallery = Gallery.open(path)
     vectors = np.array(gallery.vectors)
 
@@ -112,7 +112,7 @@ WAYS: dict[str, Callable[[Path, int], dict[str, float]]] = {"gallery": use_galle
 
 
 def memory_mb(process: int) -> tuple[float, float]:
-    """Return what a process holds, and what of it is its own: not a file's that the system may page out."""
+    """Return the memory of a process, and its anonymous part: without files that the system may page out."""
     try:
         status = Path("/proc", str(process), "status").read_text()
     except OSError:
@@ -122,7 +122,7 @@ def memory_mb(process: int) -> tuple[float, float]:
 
 
 def measure(way: str, path: Path, count: int) -> dict[str, Any]:
-    """Search in a process of its own, and sample its memory."""
+    """Search in another process, and sample its memory."""
     command = [sys.executable, __file__, "--way", way, "--folder", str(path), "--searches", str(count)]
     samples = [(0.0, 0.0)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -130,9 +130,9 @@ def measure(way: str, path: Path, count: int) -> dict[str, Any]:
             samples.append(memory_mb(process.pid))
             time.sleep(0.02)
         assert process.stdout is not None
-        told = process.stdout.read()
+        printed = process.stdout.read()
     assert process.returncode == 0
-    result: dict[str, Any] = json.loads(told)
+    result: dict[str, Any] = json.loads(printed)
     return result | {
         "peak_mb": max(all_mb for all_mb, _ in samples),
         "own_mb": max(own for _, own in samples),
@@ -140,7 +140,7 @@ def measure(way: str, path: Path, count: int) -> dict[str, Any]:
 
 
 def measure_size(folder: Path, count: int, searches: int) -> dict[str, Any]:
-    """Take all figures of a gallery of some size; the memory is that of the gallery alone."""
+    """Measure a gallery of `count` vectors; the memory is that of the process with only the gallery."""
     path = folder / f"{count}.parquet"
     write_merged(path, count)
     results: dict[str, Any] = {}
@@ -154,7 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--vectors", type=int, nargs="+", default=[11_206])
     parser.add_argument("--searches", type=int, default=11)
-    parser.add_argument("--folder", type=Path, help="where there is room")
+    parser.add_argument("--folder", type=Path, help="where to put the temporary files")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -165,8 +165,8 @@ def main() -> None:
     for count in options.vectors:
         with tempfile.TemporaryDirectory(dir=options.folder) as temporary:
             results[str(count)] = measure_size(Path(temporary), count, options.searches)
-        told = ", ".join(f"{name} {value:,.4g}" for name, value in results[str(count)].items())
-        print(f"{count:,} vectors: {told}", flush=True)
+        line = ", ".join(f"{name} {value:,.4g}" for name, value in results[str(count)].items())
+        print(f"{count:,} vectors: {line}", flush=True)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
 

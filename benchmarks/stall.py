@@ -1,10 +1,10 @@
-"""How long a job keeps others waiting who share its event loop.
+"""How long a job keeps other tasks of its event loop waiting.
 
     python benchmarks/stall.py [--quick] [--json FILE]
 
-A task of the same loop wakes every millisecond and notes how late it is: with no job, for what the machine
-does by itself; during a fast job that writes parts; and during one whose images lie on a slow disk, where
-each open and each read blocks its thread for 5 ms, and which writes parts too.
+A task of the same loop wakes every millisecond and notes how late it is: without a job, to see what the
+machine adds; during a fast job that writes parts; and during one whose images lie on a slow disk, where each
+open and each read blocks its thread for 5 ms, and which writes parts too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from common import options_of, tell, write_pictures
+from common import options_parser, write_pictures, write_results
 from nginx import nginx
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
 
@@ -34,7 +34,7 @@ BEAT_S = 0.001
 
 
 class SlowDisk:
-    """Makes opening and reading files below a folder block for so long, in whichever thread."""
+    """Blocks every thread that opens or reads a file below a folder for a while."""
 
     def __init__(self, folder: Path) -> None:
         self.delay_s = 0.0
@@ -43,7 +43,7 @@ class SlowDisk:
         self._os_open, self._os_read, self._os_close, self._open = os.open, os.read, os.close, open
 
     def install(self) -> None:
-        """Stand between the process and its disk, for good."""
+        """Replace the functions that open and read files, for the rest of the process."""
         os.open, os.read = self._slow_os_open, self._slow_os_read
         os.close = self._forget  # type: ignore[assignment] # the same, but for its argument's name
         builtins.open = io.open = self._slow_open  # type: ignore[assignment] # the same, but for its many overloads
@@ -95,7 +95,7 @@ async def lateness_s(during: Callable[[], Any]) -> list[float]:
 
 
 async def measure(endpoint: str, folder: Path, disk: SlowDisk, seconds: float) -> list[dict[str, Any]]:
-    """Take the three phases."""
+    """Measure the three phases."""
     results = []
     for phase in ("no job", "fast job", "slow disk"):
         disk.delay_s = 0.005 if phase == "slow disk" else 0.0
@@ -133,14 +133,16 @@ def count_parts(checkpoint: Path) -> int:
 
 def main() -> None:
     """Measure the three phases."""
-    _, options = options_of(__doc__)
+    options = options_parser(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as temporary, nginx() as service:
         folder = Path(temporary, "images")
         write_pictures(folder, 2_000 if options.quick else 15_000)
         disk = SlowDisk(folder)
         disk.install()
         gc.freeze()  # else a full collection of what was imported stops all threads for 20 ms
-        tell(asyncio.run(measure(service.http, folder, disk, 2 if options.quick else 6)), options.json)
+        write_results(
+            asyncio.run(measure(service.http, folder, disk, 2 if options.quick else 6)), options.json
+        )
 
 
 if __name__ == "__main__":

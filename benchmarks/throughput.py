@@ -2,8 +2,8 @@
 
     python benchmarks/throughput.py [--quick] [--json FILE]
 
-Each peer is a process of its own (`peers.py`), and nginx the service. They take turns, round after round, and
-only ratios within a round are compared; the figures are medians over the rounds.
+Each peer has its own process (`peers.py`), and nginx is the service. They take turns, round after round;
+ratios are taken within each round, and the figures are medians over the rounds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from common import options_of, tell, write_pictures
+from common import options_parser, write_pictures, write_results
 from nginx import Nginx, nginx
 
 IN_MEMORY = ("tutorial", "httpx", "httpx2", "aiohttp", "embed_images", "stream_images")
@@ -32,14 +32,19 @@ BASES = ("tutorial", "aiohttp", "stream_images")
 class Peer:
     """A process that measures one client."""
 
-    def __init__(self, name: str, service: Nginx, *, script: Path = PEERS) -> None:
-        trusting = {"SSL_CERT_FILE": str(service.ca_file), "REQUESTS_CA_BUNDLE": str(service.ca_file)}
+    def __init__(
+        self, name: str, service: Nginx, *, script: Path = PEERS, source: Path | None = None
+    ) -> None:
+        """Start the process; it imports the library from `source`, if that is given."""
+        environment = {"SSL_CERT_FILE": str(service.ca_file), "REQUESTS_CA_BUNDLE": str(service.ca_file)}
+        if source:
+            environment["PYTHONPATH"] = str(source)
         self._process = subprocess.Popen(
             [sys.executable, script, name, service.ca_file],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, **trusting},
+            env={**os.environ, **environment},
         )
 
     def measure(self, **case: Any) -> dict[str, float]:
@@ -49,7 +54,7 @@ class Peer:
         print(json.dumps(case), file=self._process.stdin, flush=True)
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"a client failed, in its words above: {self._process.args!r}")
+            raise RuntimeError(f"a client failed, see its error above: {self._process.args!r}")
         result: dict[str, float] = json.loads(line)
         return result
 
@@ -59,12 +64,14 @@ class Peer:
         self._process.communicate()
 
 
-def summary(runs: list[dict[str, dict[str, float]]], peer: str) -> dict[str, Any]:
-    """Return a peer's medians, and the medians of its ratios to others in the same round."""
+def summary(
+    runs: list[dict[str, dict[str, float]]], peer: str, bases: tuple[str, ...] = BASES
+) -> dict[str, Any]:
+    """Return a peer's medians, and the medians of its ratios to some others in the same round."""
     found: dict[str, Any] = {
         figure: median(run[peer][figure] for run in runs) for figure in ("images_per_s", "cpu_us")
     }
-    for base in BASES:
+    for base in bases:
         if base in runs[0]:
             for figure in ("images_per_s", "cpu_us"):
                 found[f"{figure}_to_{base}"] = median(run[peer][figure] / run[base][figure] for run in runs)
@@ -73,7 +80,7 @@ def summary(runs: list[dict[str, dict[str, float]]], peer: str) -> dict[str, Any
 
 def main() -> None:
     """Measure every case, and print its line."""
-    _, options = options_of(__doc__)
+    options = options_parser(__doc__).parse_args()
     rounds, seconds = (1, 0.5) if options.quick else (3, 1.3)
     results: list[dict[str, Any]] = []
     with ExitStack() as ending:
@@ -107,7 +114,7 @@ def main() -> None:
                     file=sys.stderr,
                     flush=True,
                 )
-    tell(results, options.json)
+    write_results(results, options.json)
 
 
 if __name__ == "__main__":

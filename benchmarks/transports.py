@@ -1,8 +1,11 @@
-"""Ways to send the same call: clients and transports that could stand under an embedder, beside ours.
+"""Ways to send the same call: ours, and other clients and transports that an embedder could use.
 
-    python benchmarks/transports.py [--quick] [--json FILE]
+    python benchmarks/transports.py [--quick] [--old CHECKOUT] [--json FILE]
 
-http, 32 in flight, images in memory; each is a process of its own, and they take turns as in `throughput.py`.
+http, 32 in flight, images in memory; each has its own process, and they take turns as in `throughput.py`.
+Calls of an embedder take the short way to their transport, and go through the whole client once it has an
+event hook; then they have to be no slower than httpx on httpx-aiohttp. `--old` adds `stream_images` of
+another checkout of this library (`git worktree add DIR COMMIT`), to compare two builds in one run.
 """
 
 from __future__ import annotations
@@ -16,13 +19,44 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 import peers
-from common import options_of, tell, write_pictures
+from common import options_parser, write_pictures, write_results
 from nginx import nginx
 from peers import HEADERS, QUERY, Case, Feed, in_workers
-from throughput import Peer, summary
+from throughput import BASES, Peer, summary
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+
+async def watched(case: Case, feed: Feed) -> dict[str, float]:
+    """Measure `stream_images` while a hook listens to the embedder's client."""
+    from semart_vectors import AsyncVisionEmbedder, Embedding  # noqa: PLC0415 - as below
+
+    requests = 0
+
+    async def count(_: httpx.Request) -> None:
+        nonlocal requests
+        requests += 1
+
+    async with AsyncVisionEmbedder(
+        case.endpoint, "any", requests_per_second=None, max_in_flight=case.in_flight
+    ) as embedder:
+        assert isinstance(embedder.http_client, httpx.AsyncClient)
+        embedder.http_client.event_hooks["request"].append(count)
+        answers = 0
+        async with embedder.stream_images(feed) as outcomes:
+            async for outcome in outcomes:
+                assert isinstance(outcome, Embedding), outcome
+                answers += 1
+    assert requests == answers
+    return feed.measured()
+
+
+def our_transport() -> httpx.AsyncBaseTransport:
+    """Make the transport under our own client."""
+    from semart_vectors import AiohttpTransport  # noqa: PLC0415 - as below
+
+    return AiohttpTransport()
 
 
 def aiohttp_transport() -> httpx.AsyncBaseTransport:
@@ -83,26 +117,35 @@ async def pyreqwest(case: Case, feed: Feed) -> dict[str, float]:
     return feed.measured()
 
 
+OLD = "stream_images, old build"
+RIVAL = "httpx on httpx-aiohttp"
 WAYS: dict[str, Callable[[Case, Feed], Awaitable[dict[str, float]]]] = {
     "aiohttp": peers.aiohttp,
     "stream_images": peers.stream_images,
+    "stream_images, watched": watched,
+    "httpx on our transport": by_client(our_transport),
+    RIVAL: by_client(aiohttp_transport),
     "pyreqwest": pyreqwest,
     "httpx on pyreqwest": by_client(pyreqwest_transport),
     "httpx's requests to pyreqwest": by_hand(pyreqwest_transport),
-    "httpx on httpx-aiohttp": by_client(aiohttp_transport),
     "httpx's requests to httpx-aiohttp": by_hand(aiohttp_transport),
 }
 
 
 def main() -> None:
     """Measure every way, and print its line."""
-    _, options = options_of(__doc__)
+    parser = options_parser(__doc__)
+    parser.add_argument("--old", type=Path, metavar="CHECKOUT", help="measure this build's stream_images too")
+    options = parser.parse_args()
     results: list[dict[str, Any]] = []
     with ExitStack() as ending:
         service = ending.enter_context(nginx())
         folder = Path(ending.enter_context(tempfile.TemporaryDirectory()), "images")
         write_pictures(folder, 500)
         ways = {name: Peer(name, service, script=Path(__file__)) for name in WAYS}
+        if options.old:
+            peer = options.old / "benchmarks" / "peers.py"
+            ways[OLD] = Peer("stream_images", service, script=peer, source=options.old / "src")
         for way in ways.values():
             ending.callback(way.end)
         case = {
@@ -117,11 +160,16 @@ def main() -> None:
             {name: way.measure(**case) for name, way in ways.items()}
             for _ in range(1 if options.quick else 5)
         ]
-        for name in WAYS:
-            found = summary(runs, name)
+        for name in ways:
+            found = summary(runs, name, (*BASES, RIVAL))
             results.append({"way": name, **found})
-            print(f"  {name:36}{found['images_per_s']:8,.0f} /s{found['cpu_us']:8,.0f} µs", file=sys.stderr)
-    tell(results, options.json)
+            print(
+                f"  {name:36}{found['images_per_s']:8,.0f} /s{found['cpu_us']:8,.0f} µs"
+                f"{found['images_per_s_to_stream_images']:7.2f} x stream_images"
+                f"{found[f'images_per_s_to_{RIVAL}']:7.2f} x {RIVAL}",
+                file=sys.stderr,
+            )
+    write_results(results, options.json)
 
 
 if __name__ == "__main__":

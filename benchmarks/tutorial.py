@@ -1,12 +1,13 @@
-"""The SemArt tutorial's script and `semart-vectors` do the same job: what each loses, pays twice, and writes.
+"""The SemArt tutorial's script and `semart-vectors` do the same job: what each loses, pays for twice, and
+writes.
 
     python benchmarks/tutorial.py [--quick] [--json FILE]
 
-The service is the emulator, in this process, with the limit and the latency of each case; the two ways are
-processes of their own, as their users start them, with their start in the time. The script is written anew
-from what the public one does: 1,000 images at a time, four threads, a new connection for each call, whatever
-is not 200 left out, a file that is removed at the start and grows after each thousand. It speaks today's
-API version: the service answers the public script's own no more since 2025-03-31.
+The service is the emulator, in this process, with the limit and the latency of each case. The two ways run in
+their own processes, as their users start them; the time to start counts. The script here does what the public
+one does: 1,000 images at a time, four threads, a new connection for each call, every answer but 200 left out,
+a file that is removed at the start and grows after each thousand. It uses today's API version: the service
+stopped answering the one in the public script on 2025-03-31.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from common import ROOT, answer_with, options_of, real_like_vectors, tell, write_pictures
+from common import ROOT, answer_with, options_parser, real_like_vectors, write_pictures, write_results
 from disk import embed as fill_checkpoint
 from semart_vectors.emulator import Emulator
 from semart_vectors.emulator.latency import Lognormal
@@ -49,11 +50,11 @@ LIMITS: list[tuple[float, LimitKind, float]] = [
     (30.0, "sliding", 0.2),
     (FREE_TIER, "sliding", 0.4),
 ]
-"""Calls a second, how they are counted, and seconds that half of the calls take less than."""
+"""Calls a second, how they are counted, and the median seconds of a call."""
 
 WAYS = ("tutorial", "here")
 AT_ONCE = 3
-"""Cases that run at the same time: none of them keeps a core busy."""
+"""How many cases run at the same time: none of them keeps a core busy."""
 
 
 # -- the script
@@ -73,7 +74,7 @@ def script(endpoint: str, images: Path) -> None:
 
 
 def vector_or_none(endpoint: str, image: Path) -> list[float] | None:
-    """Return the vector of an image; say so where there is none, and go on."""
+    """Return the vector of an image; print the error and return None if there is none."""
     try:
         return vectorize_image(endpoint, "any", image)
     except Exception as error:  # noqa: BLE001 - as the tutorial has it
@@ -106,7 +107,7 @@ def write_dataset(images: Path, folder: Path) -> list[str]:
 
 
 def commands(way: str, images: Path, rate: float) -> list[list[str]]:
-    """Return what a user of one way runs, one after the other."""
+    """Return the commands that a user of one way runs, in order."""
     if way == "tutorial":
         return [[__file__, "--script", str(images)]]
     ours = ["-m", "semart_vectors"]
@@ -118,7 +119,7 @@ def commands(way: str, images: Path, rate: float) -> list[list[str]]:
 
 
 async def start(command: list[str], folder: Path, endpoint: str) -> asyncio.subprocess.Process:
-    """Start a command of a user's."""
+    """Start a user's command."""
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *command,
@@ -139,12 +140,12 @@ async def run_all(way: str, images: Path, rate: float, folder: Path, endpoint: s
 
 
 def rows_in(path: Path) -> int:
-    """Return how many paintings a file of the tutorial's form has."""
+    """Return how many paintings a file in the tutorial's form has."""
     return len(pd.read_csv(path, sep="\t", usecols=["image_file"]))
 
 
 def emulator(rate: float, kind: LimitKind, call_s: float) -> Emulator:
-    """Return a service whose calls mostly take about as long."""
+    """Return a service with a limit, whose median call takes `call_s`."""
     return Emulator(
         requests_per_second=rate,
         limit_kind=kind,
@@ -156,7 +157,7 @@ def emulator(rate: float, kind: LimitKind, call_s: float) -> Emulator:
 
 
 async def under_a_limit(way: str, limit: tuple[float, LimitKind, float], images: Path) -> Result:
-    """Embed all images under a limit that is known, and count what is missing in the end."""
+    """Embed all images under a known limit, and count what is missing at the end."""
     rate, kind, call_s = limit
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -203,7 +204,7 @@ async def after_a_stop(way: str, stopped_by: str, images: Path) -> Result:
 
 
 def files(count: int) -> list[Result]:
-    """Write vectors in each form, and look at the size and the time."""
+    """Write vectors in each form, and measure size and time."""
     vectors = real_like_vectors(count)
     results: list[Result] = []
 
@@ -224,7 +225,7 @@ def files(count: int) -> list[Result]:
         images = folder / "images"
         write_pictures(images, count)
         names = write_dataset(images, folder)
-        os.chdir(folder)  # where the script has its files
+        os.chdir(folder)  # where the script expects its files
         try:
             answers = [json.loads(answer_with(vector))["vector"] for vector in vectors]
             begun_s = time.perf_counter()
@@ -245,7 +246,7 @@ def files(count: int) -> list[Result]:
 
 
 async def services(*, quick: bool) -> Result:
-    """Measure what needs a service, some cases at a time."""
+    """Measure the cases that need a service, some of them at the same time."""
     results: dict[str, list[Result]] = {"limits": [], "restart": []}
     turn = asyncio.Semaphore(AT_ONCE)
 
@@ -279,9 +280,9 @@ def main() -> None:
     if sys.argv[1:2] == ["--script"]:
         script(os.environ["VISION_ENDPOINT"], Path(sys.argv[2]))
         return
-    _, options = options_of(__doc__)
+    options = options_parser(__doc__).parse_args()
     results = asyncio.run(services(quick=options.quick))
-    tell({**results, "files": files(200 if options.quick else 2000)}, options.json)
+    write_results({**results, "files": files(200 if options.quick else 2000)}, options.json)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import nginx
+import pacing
 import report
 import tutorial
 from common import answer_with, real_like_vectors, write_pictures
@@ -45,7 +46,7 @@ def test_a_goal_is_reached_only_if_all_cases_reach_it() -> None:
 def test_what_was_not_measured_is_said_to_be() -> None:
     """No goal is missing because its figure is, and no table breaks."""
     lines = report.what_counts({}).splitlines()
-    assert len(lines) == 2 + 15
+    assert len(lines) == 2 + 16
     assert all(line.endswith("| not measured | – |") for line in lines[2:])
     for make in report.TABLES.values():
         assert "not measured" in make({})
@@ -93,6 +94,53 @@ def test_both_ways_stand_side_by_side() -> None:
     ]
     made = report.TABLES["tutorial-limits"]({"tutorial": {"limits": cases}}).splitlines()
     assert made[2:] == ["| 10 a second, fixed window | 0.2 s | 200 | 88 | 11 | 0 | 21 |"]
+
+
+def pacing_case(limiter: str, *, share: float, late_ms: float = 0.0, refused: int = 0) -> dict[str, object]:
+    """Return a measured case of `pacing.py`."""
+    return {
+        "mode": "known",
+        "limiter": limiter,
+        "late_ms": late_ms,
+        "kind": "sliding",
+        "rate": 30.0,
+        "share": share,
+        "refused": refused,
+        "calls": 2000,
+    }
+
+
+def test_only_our_limiter_in_a_calm_loop_counts() -> None:
+    """Other limiters, and loops that are late, are compared with it and are no goal of ours."""
+    ours = [pacing_case("steady", share=0.991)]
+    others = [
+        pacing_case("steady", share=0.9, late_ms=10, refused=1),
+        pacing_case("plain", share=0.45, refused=1000),
+    ]
+    assert report.what_counts({"pacing": ours + others}) == report.what_counts({"pacing": ours})
+    assert report.TABLES["pacing"]({"pacing": ours + others}) == report.TABLES["pacing"]({"pacing": ours})
+
+
+def test_limiters_stand_side_by_side() -> None:
+    """A line for each limit, calm loops first; what was not measured is a dash."""
+    cases = [
+        pacing_case("fractional", share=0.79, late_ms=10),
+        pacing_case("steady", share=0.991),
+        pacing_case("plain", share=0.45, refused=1000),
+    ]
+    made = report.TABLES["limiters"]({"pacing": cases}).splitlines()
+    assert made[2:] == [
+        "| 30 | 99.1 %, 0 of 2,000 | – | 45.0 %, 1,000 of 2,000 |",
+        "| 30, turns up to 10 ms late | – | 79.0 %, 0 of 2,000 | – |",
+    ]
+
+
+def test_a_pause_at_the_end_counts_as_unused() -> None:
+    """Else a limiter that sends bursts and is paused between them would seem to use all of the limit."""
+    steady = [pacing.Call(number / 10, accepted=True) for number in range(100)]
+    assert pacing.share(steady, 10.0, 2.0, 10.0) == pytest.approx(1)
+    assert pacing.share(steady, 10.0, 2.0, 18.0) == pytest.approx(0.5, abs=0.02)
+    assert pacing.share([], 10.0, 2.0, 10.0) == 0
 
 
 async def test_the_script_does_as_the_tutorial_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
