@@ -13,8 +13,14 @@ from semart_vectors.calls.attempts import Calls
 from semart_vectors.calls.connection import Connection
 from semart_vectors.calls.endpoint import checked_endpoint
 from semart_vectors.calls.file_descriptors import leave_spare_descriptors
-from semart_vectors.calls.key import Key
-from semart_vectors.calls.limiter import AdaptiveLimiter, PausableLimiter, SteadyLimiter, limiter_for
+from semart_vectors.calls.key import Key, Secret
+from semart_vectors.calls.limiter import (
+    DEFAULT_RATE,
+    AdaptiveLimiter,
+    PausableLimiter,
+    SteadyLimiter,
+    limiter_for,
+)
 from semart_vectors.calls.retry import RetryPolicy
 from semart_vectors.errors import ConfigurationError, InvalidInputError, ItemError, RunError, causes
 from semart_vectors.images.read_image import LoadedImage, is_plain_jpeg, load_bytes, load_file
@@ -33,7 +39,6 @@ if TYPE_CHECKING:
     from aiolimiter import AsyncLimiter
 
     from semart_vectors.calls.connection import HttpClient
-    from semart_vectors.service.messages import ServiceRequest
 
 _READERS = 8
 """Threads that read images: enough to hide a slow disk, few enough to leave a service its processors."""
@@ -73,7 +78,7 @@ class AsyncVisionEmbedder:
         endpoint: str,
         key: str | None = None,
         *,
-        requests_per_second: float | Literal["auto"] | None = 10.0,
+        requests_per_second: float | Literal["auto"] | None = DEFAULT_RATE,
         max_requests_per_second: float | None = None,
         limiter: AsyncLimiter | None = None,
         max_in_flight: int | None = None,
@@ -91,12 +96,12 @@ class AsyncVisionEmbedder:
                 tier's 20 a minute is ``20 / 60``); ``"auto"`` finds it, at the price of some refusals; None
                 sends as fast as answers come. A `SteadyLimiter` of our own keeps to it.
             max_requests_per_second: What ``"auto"`` never exceeds, whatever the service would take.
-            limiter: Any `aiolimiter.AsyncLimiter`, in place of `requests_per_second`; share one between the
+            limiter: Any `aiolimiter.AsyncLimiter`, instead of `requests_per_second`; share one between the
                 embedders of one resource, and with calls of your own. A 429 pauses all who share a
                 `SteadyLimiter`, but this embedder's calls alone where the limiter is a plain one.
             max_in_flight: How many calls may be under way at once; unless given, as many as keep up the rate
                 while each takes a second, but 16 at the least.
-            model_version: ``2023-04-15``, multilingual, or ``2022-04-11``; their vectors do not compare.
+            model_version: ``2023-04-15``, multilingual, or ``2022-04-11``; their vectors cannot be compared.
             retry: How often and how patiently to try again.
             http_client: An `httpx.AsyncClient` or `httpx2.AsyncClient` of the caller's, used as it is and
                 left open.
@@ -104,13 +109,14 @@ class AsyncVisionEmbedder:
         Raises:
             ConfigurationError: one of these is missing or unusable; the message never has the key in it.
         """
+        key = Secret((key or "").strip())  # tracebacks with variables show what it was before
         secret = Key(key)
         self.limiter = limiter_for(limiter, requests_per_second, max_requests_per_second)
         """The rate limit in use: a `SteadyLimiter` unless another was given."""
         if max_in_flight is None:
             max_in_flight = _default_in_flight(self.limiter, max_requests_per_second)
-        if max_in_flight < 1:
-            raise ConfigurationError(f"max_in_flight must be at least 1, not {max_in_flight}")
+        if type(max_in_flight) is not int or max_in_flight < 1:
+            raise ConfigurationError(f"max_in_flight must be a whole number from 1 on, not {max_in_flight!r}")
         if model_version not in MODEL_VERSIONS:
             raise ConfigurationError(
                 f"model_version must be one of {', '.join(MODEL_VERSIONS)}, not {model_version!r}"
@@ -145,10 +151,12 @@ class AsyncVisionEmbedder:
         if missing:
             raise ConfigurationError(
                 f"{' and '.join(missing)} not set: set VISION_ENDPOINT to the address of your Azure AI "
-                "Vision resource and VISION_KEY to its key, or run `semart-vectors emulator` and use what "
-                "it prints"
+                "Vision resource and VISION_KEY to its key, or run `semart-vectors emulator` and use the "
+                "address that it prints"
             )
-        return cls(environ["VISION_ENDPOINT"], environ["VISION_KEY"], **options)
+        endpoint, key = environ["VISION_ENDPOINT"], Secret(environ["VISION_KEY"])
+        del environ  # a traceback with variables would show it
+        return cls(endpoint, key, **options)
 
     @property
     def http_client(self) -> HttpClient:
@@ -162,7 +170,7 @@ class AsyncVisionEmbedder:
 
     def __repr__(self) -> str:
         if "_state" not in self.__dict__:
-            return "<AsyncVisionEmbedder that could not be made>"
+            return "<AsyncVisionEmbedder (not initialised)>"
         rate = self.limiter.max_rate / self.limiter.time_period
         pace = "no rate limit" if rate == math.inf else f"{rate:g} requests/s"
         return (
@@ -183,11 +191,16 @@ class AsyncVisionEmbedder:
             await self._connection.open()
             if self._connection.is_own:
                 self._max_in_flight = await asyncio.to_thread(leave_spare_descriptors, self._max_in_flight)
+            self._calls = self._new_calls()
         except BaseException:
-            await self._closing.aclose()
+            await self.__aexit__(None, None, None)
             raise
+        self._closing.callback(self._calls.close)
+        return self
+
+    def _new_calls(self) -> Calls:
         limiter = self.limiter
-        self._calls = Calls(
+        return Calls(
             self._connection,
             limiter if isinstance(limiter, SteadyLimiter) else PausableLimiter(limiter),
             self._policy,
@@ -195,8 +208,6 @@ class AsyncVisionEmbedder:
             model_version=self.model_version,
             max_in_flight=self._max_in_flight,
         )
-        self._closing.callback(self._calls.close)
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -238,14 +249,15 @@ class AsyncVisionEmbedder:
             ItemError: this text cannot be embedded; the subclass says why.
             RunError: no text can be embedded at the moment.
         """
-        self._open_calls()
+        calls = self._open_calls()
         try:
             if not text.strip():
                 raise InvalidInputError("the text is empty")
-            return await self._call(text, azure.text_request(text), StopToken())
+            vector, attempts = await calls.call(azure.text_request(text), StopToken())
         except ItemError as error:
             error.source = text
             raise
+        return Embedding(text, vector, self.model_version, attempts)
 
     async def embed_images(
         self, images: Iterable[ImageSource] | AsyncIterable[ImageSource]
@@ -318,6 +330,7 @@ class AsyncVisionEmbedder:
             return _failure(image, error)
 
     async def _embed(self, image: ImageSource | LoadedImage, token: StopToken) -> Embedding:
+        calls = self._open_calls()
         match image:
             case LoadedImage(source=source, data=data):
                 request = azure.image_request(data)
@@ -330,10 +343,7 @@ class AsyncVisionEmbedder:
             case _:
                 loaded = await self._reader.read(image)
                 source, request = loaded.source, azure.image_request(loaded.data)
-        return await self._call(source, request, token)
-
-    async def _call(self, source: object, request: ServiceRequest, token: StopToken) -> Embedding:
-        vector, attempts = await self._open_calls().call(request, token)
+        vector, attempts = await calls.call(request, token)
         return Embedding(source, vector, self.model_version, attempts)
 
 

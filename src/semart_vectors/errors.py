@@ -135,7 +135,7 @@ class ServiceUnavailableError(RunError, ApiError):
 
 
 class ModelMismatchError(RunError, ApiError):
-    """The service's answer, or a query, is of another model than asked for: vectors of two do not compare."""
+    """The service's answer, or a query, is of another model than asked for: vectors of different models cannot be compared."""
 
 
 class OutOfResourcesError(RunError, OSError):
@@ -159,7 +159,7 @@ class CheckpointInUseError(CheckpointError):
 
 
 class DiskError(SemartVectorsError, OSError):
-    """The disk refused to read or write; what stood there before is as it was."""
+    """The disk refused to read or write; an earlier file is unchanged."""
 
 
 class MetadataError(SemartVectorsError, ValueError):

@@ -163,7 +163,7 @@ class Gallery:
         if query.model_version != self.model_version and len(self):
             raise ModelMismatchError(
                 f"the query's vector is of model {query.model_version}, the gallery's are of "
-                f"{self.model_version}: vectors of two models cannot be compared"
+                f"{self.model_version}: vectors of different models cannot be compared"
             )
         if k < 1:
             raise ConfigurationError(f"k must be at least 1, not {k}")

@@ -33,7 +33,7 @@ class Embedding:
     vector: Vector
     """float32, shape (1024,), finite, read-only; not normalised: compare by cosine."""
     model_version: str
-    """The model that made the vector, as the service named it; vectors of two models do not compare."""
+    """The model that made the vector, as the service named it; vectors of different models cannot be compared."""
     attempts: int = 1
     """How many calls it took, those answered 429 included."""
 
@@ -112,10 +112,10 @@ class JobReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MergeReport:
-    """What a merge wrote, and what had no partner."""
+    """What a merge wrote, and which names were on one side only."""
 
     rows: int
-    """Paintings written, each with its vector."""
+    """Rows written, each with its vector."""
     without_vector: tuple[str, ...]
     """`image_file` of metadata rows that have no vector, in the metadata's order; not written."""
     without_metadata: tuple[str, ...]

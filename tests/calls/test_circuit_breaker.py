@@ -167,7 +167,7 @@ def test_who_gives_up_is_told_what_the_service_answered_last() -> None:
         breaker.open(OUT_OF_ORDER)
         with pytest.raises(ServiceUnavailableError, match=r"down for 0 s: out of order; run again") as caught:
             await breaker.wait(CallState())
-        breaker.explain(TransientError("nobody there", status_code=504))
+        breaker.set_reason(TransientError("nobody there", status_code=504))
         with pytest.raises(ServiceUnavailableError, match="nobody there"):
             await breaker.wait(CallState())
         return caught.value

@@ -33,7 +33,8 @@ def exceptions_of(library: ModuleType) -> dict[str, type[Exception]]:
 
 def bare(kind: type[Exception]) -> Exception:
     """Make an exception of whatever class, without the arguments that it wants, but with words."""
-    worded: Any = type(kind.__name__, (kind,), {"__str__": lambda _: "words"})
+    said = {"__str__": lambda _: "words", "host": "a.example", "port": 443, "os_error": OSError("words")}
+    worded: Any = type(kind.__name__, (kind,), said)
     error: Exception = worded.__new__(worded)
     error.__dict__.update({"status": 502, "message": "words"})
     return error

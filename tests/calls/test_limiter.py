@@ -434,7 +434,7 @@ def test_a_ceiling_is_for_a_rate_that_is_looked_for(rate: Any, limiter: SteadyLi
         limiter_for(limiter, rate, 20)
 
 
-@pytest.mark.parametrize(("rate", "advice"), [(10, "lower requests_per_second"), ("auto", "then 5 a second")])
+@pytest.mark.parametrize(("rate", "advice"), [(10, "lower the rate"), ("auto", "then 5 a second")])
 def test_a_pause_is_logged_once_in_half_a_minute(
     rate: Any, advice: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -25,7 +25,7 @@ def embedded(folder: Path, service: FakeService, count: int) -> list[str]:
 def test_status_says_how_far_a_job_is_and_whether_one_writes(served: FakeService, tmp_path: Path) -> None:
     """Done, failed, asked for; and that it is in use, as long as it is."""
     embedded(tmp_path, served, 3)
-    says = "3 images done with model 2023-04-15, 0 failed; the last job was asked for 3"
+    says = "3 images done with model 2023-04-15, 0 failed; the last run covered 3"
     assert cli_here("status", "ck", cwd=tmp_path).out == f"{says}\n"
     with Checkpoint.open(tmp_path / "ck", model_version="2023-04-15"):
         assert cli_here("status", "ck", cwd=tmp_path).out == f"{says}; a job is writing to it now\n"

@@ -30,7 +30,7 @@ LATENCY_S = 0.3
 async def test_asked_once_it_drains_and_nothing_is_paid_again(
     tmp_path: Path, extent: Extent, score: Callable[[str], None], number: signal.Signals
 ) -> None:
-    """What is under way is answered and recorded; exit 130 or 143. The full run measures how long it takes."""
+    """What is under way is answered and recorded; exit 130 or 143. The full run measures how long."""
     code = 128 + number
     times = extent.pick(quick=2, all=50)
     moments = random.Random(number)  # noqa: S311 - the same moments each time

@@ -18,6 +18,7 @@ from yarl import URL
 
 from semart_vectors.calls.proxies_and_certificates import Route, find_route
 from semart_vectors.calls.unpacking import too_long, unpacked
+from semart_vectors.errors import causes
 from semart_vectors.service.messages import MAX_ANSWER_BYTES, ServiceAnswer
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 Post: TypeAlias = Callable[[bytes], Awaitable[ServiceAnswer]]
 """Sends a body to one address with the same headers every time, and returns the whole answer."""
+
+_MAX_ROUTES = 1024
 
 _LARGE_BYTES = 1 << 20
 """A larger body goes out in pieces, or the loop would stand still for it."""
@@ -45,8 +48,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         async with httpx.AsyncClient(transport=AiohttpTransport()) as client: ...
 
     There is no bound on connections: bound the calls instead. Connect and read timeouts are the client's;
-    there is none for a pool, and none for writing. HTTP/1.1 only. Proxies and certificates come from the
-    environment, as with httpx, except for this machine itself: a proxy would read an unencrypted call to it.
+    there is none for a pool, and none for writing. HTTP/1.1 only; header values go out as UTF-8. Proxies and
+    certificates come from the environment, as with httpx, except for this machine itself: a proxy would read
+    an unencrypted call to it.
     """
 
     def __init__(self, *, verify: ssl.SSLContext | None = None, trust_env: bool = True) -> None:
@@ -59,7 +63,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._verify = verify
         self._trust_env = trust_env
         self._session: aiohttp.ClientSession | None = None
-        self._routes: dict[tuple[str, str], Route] = {}
+        self._looking = asyncio.Lock()
+        self._routes: dict[tuple[str, str | None, int | None], Route] = {}
 
     async def __aenter__(self) -> Self:
         self._open()
@@ -91,18 +96,22 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             body: Any = _in_pieces(request.content)
         except httpx.RequestNotRead:
             body = request.stream
-        route = await self._route(str(request.url))
+        # What the address says of a user the client has put into a header already.
+        url = str(
+            request.url.copy_with(username=None, password=None) if request.url.userinfo else request.url
+        )
+        route = await self._route(url)
         try:
             answer = await self._open().request(
                 request.method,
-                URL(str(request.url), encoded=True),
+                URL(url, encoded=True),
                 data=body or None,
                 headers=[each for each in request.headers.multi_items() if each[0] not in _NOT_PASSED_ON],
                 timeout=_timeout(request),
                 **_as_options(route),
             )
         except _FOREIGN as error:
-            raise as_httpx_error(error, request) from error
+            raise as_httpx_error(error, request) from system_error(error)
         return httpx.Response(
             answer.status,
             headers=answer.raw_headers,
@@ -110,7 +119,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             extensions={"http_version": b"HTTP/1.1", "reason_phrase": (answer.reason or "").encode()},
         )
 
-    async def prepare(self, url: str, headers: Mapping[str, str]) -> Post:
+    async def prepare_post(self, url: str, headers: Mapping[str, str]) -> Post:
         """Return the short way: one address, the same headers every time, no objects of httpx between.
 
         What it sends and receives is what `handle_async_request` would, and so is what it raises; the whole
@@ -132,7 +141,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 finally:
                     answer.release()
             except _FOREIGN as error:
-                raise as_httpx_error(error) from error
+                raise as_httpx_error(error) from system_error(error)
 
         return post
 
@@ -148,11 +157,17 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     async def _route(self, url: str) -> Route:
         parts = urlsplit(url)
-        origin = parts.scheme, parts.netloc
-        if origin not in self._routes:  # to look at certificates and environment blocks
-            self._routes[origin] = await asyncio.to_thread(
-                find_route, parts, verify=self._verify, trust_env=self._trust_env
-            )
+        origin = parts.scheme, parts.hostname, parts.port
+        if origin not in self._routes:
+            async with self._looking:
+                if len(self._routes) >= _MAX_ROUTES:
+                    self._routes.clear()
+                # To look at certificates and environment blocks; they are loaded once, for all origins.
+                route = await asyncio.to_thread(
+                    find_route, parts, verify=self._verify, trust_env=self._trust_env
+                )
+                self._verify = route.trust or self._verify
+                self._routes[origin] = route
         return self._routes[origin]
 
 
@@ -168,15 +183,15 @@ class _Body(httpx.AsyncByteStream):
             async for chunk in self._answer.content.iter_any():
                 yield chunk
         except _FOREIGN as error:
-            raise as_httpx_error(error, self._request) from error
+            raise as_httpx_error(error, self._request) from system_error(error)
 
     async def aclose(self) -> None:
         """Give the connection back, or close it if the answer was not read to its end."""
         self._answer.release()
 
 
-_FOREIGN = (aiohttp.ClientError, OSError, TimeoutError)
-"""All that aiohttp raises for want of an answer."""
+_FOREIGN = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
+"""All that aiohttp raises for want of an answer; the last for a request that HTTP has no form for."""
 
 _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[httpx.TransportError]], ...] = (
     ((aiohttp.ClientHttpProxyError, aiohttp.ClientProxyConnectionError), httpx.ProxyError),
@@ -189,6 +204,7 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[httpx.TransportError]],
     ((aiohttp.ClientResponseError,), httpx.RemoteProtocolError),
     ((OSError, aiohttp.ClientConnectionError), httpx.ReadError),
     ((aiohttp.ClientError,), httpx.RemoteProtocolError),
+    ((ValueError,), httpx.LocalProtocolError),
 )
 """What an error of aiohttp, or of the system, is called by httpx; the first that fits counts."""
 
@@ -196,11 +212,28 @@ _MEANINGS: tuple[tuple[tuple[type[Exception], ...], type[httpx.TransportError]],
 def as_httpx_error(error: Exception, request: httpx.Request | None = None) -> httpx.TransportError:
     """Return the error of httpx that says what an error of aiohttp says."""
     kind = next(meant for kinds, meant in _MEANINGS if isinstance(error, kinds))
-    if isinstance(error, aiohttp.ClientHttpProxyError):  # in full it holds the proxy's password
-        message = f"the proxy answered {error.status} ({error.message})"
-    else:
-        message = str(error) or type(error).__name__
-    return kind(message, request=request)
+    return kind(_describe(error), request=request)
+
+
+def system_error(error: Exception) -> OSError | None:
+    """Return what the system said, to be the cause of an error; aiohttp's own shows headers in its repr."""
+    return next(
+        (
+            each
+            for each in causes(error)
+            if isinstance(each, OSError) and not isinstance(each, aiohttp.ClientError)
+        ),
+        None,
+    )
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientHttpProxyError):  # in full it has the proxy's password
+        return f"the proxy answered {error.status} ({error.message})"
+    if isinstance(error, aiohttp.ClientConnectorError):  # in full it has the address of an object
+        reason = getattr(error, "certificate_error", None) or error.os_error
+        return f"cannot connect to {error.host}:{error.port}: {reason}"
+    return str(error) or type(error).__name__
 
 
 def _in_pieces(body: bytes) -> bytes | BytesIO:
@@ -213,7 +246,7 @@ def _timeout(request: httpx.Request) -> aiohttp.ClientTimeout:
 
 
 def _as_options(route: Route) -> dict[str, Any]:
-    return {"ssl": route.trust, "proxy": route.proxy, "allow_redirects": False}
+    return {"ssl": route.trust or True, "proxy": route.proxy, "allow_redirects": False}
 
 
 async def _whole(answer: aiohttp.ClientResponse) -> bytes:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import anyio
@@ -59,6 +61,7 @@ class Calls:
         self._breaker = CircuitBreaker(policy.outage_limit_s)
         self._health = ServiceHealth(in_flight=max_in_flight)
         self._deadlines = Deadlines(policy.attempt_timeout_s)
+        self._waits_for_turn = Deadlines(math.inf)  # which only `close` ends
         self._is_closed = self._is_short = False
 
     @property
@@ -71,6 +74,7 @@ class Calls:
         self._is_closed = True
         self._deadlines.close()
         self._breaker.release()
+        self._waits_for_turn.expire_all()
 
     async def call(self, request: ServiceRequest, token: StopToken) -> tuple[Vector, int]:
         """Send a request until it is answered for good; return its vector and the attempts it took.
@@ -118,7 +122,11 @@ class Calls:
         while True:
             if self._breaker.is_open:
                 await self._wait_out_outage(call)
-            await self._limiter.acquire()
+            if self._limiter.has_capacity():
+                await self._limiter.acquire()
+            else:
+                with suppress(TimeoutError), self._waits_for_turn.limit():
+                    await self._limiter.acquire()
             if self._is_closed:
                 raise RuntimeError("this embedder is closed: make a new one")
             if self._breaker.lets_pass(call):
@@ -160,6 +168,8 @@ class Calls:
         """Count a failure; raise what it means, if that is the end of the call, or open the breaker."""
         now = asyncio.get_running_loop().time()
         call.last_failure = failure.with_traceback(None)  # whose frames have the image's bytes
+        if failure.attributes["status_code"] is not None:
+            call.last_answer = failure.attributes
         if failure.is_throttled:
             self._judge_throttling(failure, call, now)
             return
@@ -173,7 +183,7 @@ class Calls:
         elif is_own and call.own_failures >= self._health.attempts_allowed(max_attempts):
             raise _given_up(failure, call) from failure
         elif self._breaker.is_open:
-            self._breaker.explain(failure)
+            self._breaker.set_reason(failure)
         elif self._health.is_down(now):
             self._breaker.open(failure)
 
@@ -186,7 +196,7 @@ class Calls:
         if self._health.answered > call.answered_before_throttled:
             raise _given_up(failure, call) from failure
         raise ServiceUnavailableError(
-            f"the service answered nothing but 429 for {now - call.throttled_since:.0f} s: {failure}; "
+            f"the service has answered nothing but 429 for {now - call.throttled_since:.0f} s: {failure}; "
             "run again later",
             **failure.attributes,
         ) from failure
@@ -214,24 +224,29 @@ class Calls:
                 raise
             # A few images that are always answered 503, and are all that is left, look as an outage does.
             # Taken for one for ever, they would keep a job from its end in every run.
-            self._breaker.wait_for_one_more()
+            self._breaker.allow_one_more_probe()
             raise _given_up(failure, call) from failure
         call.forget_failures()
 
     async def _use_fewer_slots(self, shortage: ShortageError, call: CallState) -> None:
-        """Have one slot fewer from now on, and wait for one; if no other call is in flight, wait a while."""
+        """Have one slot fewer from now on, and wait for one; while there are free ones, wait a while instead.
+
+        Raises:
+            OutOfResourcesError: no connection could be opened, several times, with no other call in flight.
+        """
         call.attempts -= 1  # nothing was sent
-        in_flight = self._slots.borrowed_tokens
-        if in_flight > 1:
+        call.shortages += 1
+        in_flight, is_lasting = self._slots.borrowed_tokens, call.shortages >= _MAX_SHORTAGES
+        if in_flight > 1 and (self._slots.available_tokens <= 0 or is_lasting):
+            self._slots.total_tokens = max(1, min(self._slots.total_tokens, in_flight) - 1)
             if not self._is_short:
                 self._is_short = True
-                _logger.warning("%s: going on with fewer calls at once (see ulimit -n)", shortage)
-            self._slots.total_tokens = max(1, min(self._slots.total_tokens, in_flight) - 1)
+                _logger.warning("%s: fewer calls at once from now on (see ulimit -n)", shortage)
             self._give_slot_back(call)
             await self._take_slot(call)
+            call.shortages = 0
             return
-        call.shortages += 1
-        if call.shortages >= _MAX_SHORTAGES:
+        if is_lasting:
             raise OutOfResourcesError(
                 f"this machine cannot open another connection: {shortage}; raise its limits (ulimit -n), "
                 "and run again"
@@ -240,13 +255,13 @@ class Calls:
 
 
 def _given_up(failure: TransientError, call: CallState) -> RetriesExhaustedError:
-    message = f"given up after {call.attempts} attempts: {failure}"
-    if failure.is_throttled:
-        error: RetriesExhaustedError = RateLimitError(
-            message, retry_after_s=failure.retry_after_s, **failure.attributes
-        )
-    else:
-        error = RetriesExhaustedError(message, **failure.attributes)
+    message = f"given up after {call.attempts} attempt{'s' * (call.attempts != 1)}: {failure}"
+    answered = call.last_answer or failure.attributes
+    error = (
+        RateLimitError(message, retry_after_s=failure.retry_after_s, **answered)
+        if failure.is_throttled
+        else RetriesExhaustedError(message, **answered)
+    )
     error.attempts = call.attempts
     return error
 

@@ -23,7 +23,7 @@ PROBE_EVERY_S = 30.0
 class CircuitBreaker:
     """Closed, it lets all calls pass; open, one at a time, as a probe.
 
-    Who must wait stands in one line with one timer. A probe that failed goes to the line's end, so that an
+    Waiting calls share one queue with one timer. A probe that failed goes to the queue's end, so that an
     image which always fails blocks nobody's way; who is cancelled leaves its turn to the next.
     """
 
@@ -93,11 +93,11 @@ class CircuitBreaker:
             call.is_probe = False
             self._let_another_probe()
 
-    def explain(self, failure: TransientError) -> None:
+    def set_reason(self, failure: TransientError) -> None:
         """Remember what the last call failed for."""
         self._failure = failure
 
-    def wait_for_one_more(self) -> None:
+    def allow_one_more_probe(self) -> None:
         """Let the next caller probe, though it is late: the last one's image may be to blame for all."""
         now = asyncio.get_running_loop().time()
         self._gives_up_at = max(self._gives_up_at, min(self._probe_at, now + self._limit_s))

@@ -85,7 +85,7 @@ class Connection:
             ConfigurationError: what the environment names of them cannot be used.
         """
         if self._own is not None:
-            await self._own.transport.prepare(self._endpoint, {})
+            await self._own.transport.prepare_post(self._endpoint, {})
 
     async def aclose(self) -> None:
         """Close the client, if it is ours."""
@@ -104,7 +104,7 @@ class Connection:
         try:
             if self._own is None:
                 answer = await _cancelled_by_anyio(partial(self._through_client, kind, request.body))
-            elif self._own.is_watched():
+            elif self._own.needs_whole_client():
                 answer = await self._through_client(kind, request.body)
             else:
                 post = self._short_ways.get(kind) or await self._short_way(kind)
@@ -136,7 +136,7 @@ class Connection:
         request = self._own.client.build_request("POST", url, headers=headers)
         sent = {name: value for name, value in request.headers.items() if name not in _SET_BY_TRANSPORT}
         sent["ocp-apim-subscription-key"] = self._key.value
-        return self._short_ways.setdefault(kind, await self._own.transport.prepare(url, sent))
+        return self._short_ways.setdefault(kind, await self._own.transport.prepare_post(url, sent))
 
     async def _through_client(self, kind: tuple[str, str], body: bytes) -> ServiceAnswer:
         url, headers = self._target(kind)
@@ -156,6 +156,8 @@ class Connection:
                         raise too_long()
         except self._errors.with_response as error:
             response = error.response  # type: ignore[attr-defined] # every HTTPStatusError has it
+            if response.is_stream_consumed:  # by the hook
+                return ServiceAnswer(response.status_code, response.headers, await response.aread())
         whole = unpacked(bytes(content), response.headers.get("content-encoding"))
         return ServiceAnswer(response.status_code, response.headers, whole)
 
@@ -164,7 +166,7 @@ _SET_BY_TRANSPORT = frozenset({"host", "content-length", "transfer-encoding"})
 
 
 class _OwnClient:
-    """The client that an embedder makes for itself, and whether anybody listens to it."""
+    """The client that an embedder makes for itself, and whether anybody has changed it or listens to it."""
 
     def __init__(self) -> None:
         self.transport = AiohttpTransport()
@@ -175,9 +177,10 @@ class _OwnClient:
             trust_env=False,
             headers={"User-Agent": "semart-vectors"},
         )
-        self._headers = self.client.headers.raw
+        self._headers, self._timeout = self.client.headers.raw, self.client.timeout
+        self._attributes = len(vars(self.client)), len(vars(self.transport))
 
-    def is_watched(self) -> bool:
+    def needs_whole_client(self) -> bool:
         """Say whether a call has to go through all of the client, as somebody would miss it otherwise."""
         client = self.client
         hooks = client.event_hooks
@@ -187,25 +190,34 @@ class _OwnClient:
             or client.auth is not None
             or client.headers.raw != self._headers
             or client.params
-            or "send" in vars(client)  # instrumentation of this one client puts its own functions there …
-            or "handle_async_request" in vars(self.transport)
-            or httpx.AsyncClient.send is not _PLAIN_SEND  # … and that of all of them here
-            or type(self.client) is not httpx.AsyncClient
-            or AiohttpTransport.handle_async_request is not _PLAIN_HANDLE
+            or client.timeout is not self._timeout
+            or len(client.cookies.jar)
+            # Instrumentation of one client puts functions of its own there, or another transport …
+            or (len(vars(client)), len(vars(self.transport))) != self._attributes
+            or client._transport is not self.transport  # noqa: SLF001 - httpx has no public word for it
+            or client._mounts  # noqa: SLF001 - as above
+            # … and that of all clients exchanges functions of the classes.
+            or _functions() != _PLAIN
         )
 
 
-_PLAIN_HANDLE = AiohttpTransport.handle_async_request
+def _functions() -> tuple[Any, ...]:
+    client = httpx.AsyncClient
+    return (
+        client.send,
+        client.build_request,
+        client._send_single_request,  # noqa: SLF001 - recorders of traffic exchange it
+        AiohttpTransport.handle_async_request,
+    )
 
 
-def _plain_send() -> Any:
-    """Return httpx's own function; None if instrumentation replaced it before this module was loaded."""
-    send, neighbour = httpx.AsyncClient.send, httpx.AsyncClient.aclose
-    is_plain = type(send) is FunctionType and send.__code__.co_filename == neighbour.__code__.co_filename
-    return send if is_plain else None
+def _is_plain(function: Any) -> bool:
+    """Say whether a function is httpx's own: instrumentation may have come before this module was loaded."""
+    files = {httpx.AsyncClient.aclose.__code__.co_filename, AiohttpTransport.aclose.__code__.co_filename}
+    return type(function) is FunctionType and function.__code__.co_filename in files
 
 
-_PLAIN_SEND = _plain_send()
+_PLAIN = _functions() if all(map(_is_plain, _functions())) else None
 
 
 def _library_of(client: object) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,11 +31,17 @@ class Deadlines:
         if self._timer is not None:
             self._timer.cancel()
 
+    def expire_all(self) -> None:
+        """End all that run, as if their time were over."""
+        for limit in list(self._running):
+            self.end(limit)
+            limit.expire()
+
     def begin(self, limit: _Limit) -> None:
         """Count a limit from now on."""
         loop = asyncio.get_running_loop()
         self._running[limit] = ends_at = loop.time() + self.timeout_s
-        if self._timer is None:
+        if self._timer is None and ends_at < math.inf:
             self._timer = loop.call_at(ends_at, self._end_those_due)
 
     def end(self, limit: _Limit) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from semart_vectors.service.messages import TransientError
+    from semart_vectors.service.messages import ErrorAttributes, TransientError
 
 DOWN_AFTER_FAILURES, DOWN_AFTER_S = 4, 5.0
 """So many failures in a row, over so long, are an outage when the service is at fault."""
@@ -32,7 +32,7 @@ _RANDOM_FACTOR = 3
 
 
 class CallState:
-    """What a call has been through so far; nearly all go through nothing, so that it costs as much."""
+    """What a call has been through so far. The defaults live on the class: most calls never set them."""
 
     has_slot = False
     """Whether it counts among the calls under way."""
@@ -44,6 +44,8 @@ class CallState:
     """Whether it is sent to find out if an outage is over."""
     last_failure: TransientError | None = None
     """What the last attempt failed for."""
+    last_answer: ErrorAttributes | None = None
+    """What the last failure that was an answer said of itself; an attempt without an answer is no answer."""
     failures = 0
     """Attempts that failed since the last outage, but for 429: they set the wait before the next one."""
     own_failures = 0
@@ -77,7 +79,7 @@ class ServiceHealth:
         self.answered = 0
         """Calls that were answered for good: a vector, or a refusal of the image."""
         self.failure_share = 0.0
-        """Of the first attempts of recent calls. What repeats of a bad image add to it is nothing."""
+        """Of the first attempts of recent calls; repeated attempts for one image do not count."""
         self._failing: set[CallState] = set()
         self._failures_in_a_row = 0
         self._failing_since = 0.0

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("semart_vectors")
 
+DEFAULT_RATE = 10.0
+"""Calls a second: the least that a paid tier allows."""
+
 _LOG_EVERY_S = 30.0
+
+_SHORTEST_LOGGED_S = 0.1
 
 
 class SteadyLimiter(AsyncLimiter):
@@ -35,8 +40,8 @@ class SteadyLimiter(AsyncLimiter):
     A plain ``AsyncLimiter(30, 1)`` lets a bucket's burst through on top of the rate: up to 59 calls in its
     first second, and the service refuses what is over 30. This one lets calls through one by one, in the
     order they came, a step of ``time_period / max_rate`` and 0.9 % apart; what was late is made up for as far
-    as no window of `time_period` sees more than `max_rate`, whether the service counts in fixed windows, in sliding
-    ones or with a bucket. It uses 99 % of the limit where timers are late by a millisecond or two.
+    as no window of `time_period` sees more than `max_rate`, whether the service counts in fixed windows,
+    in sliding ones or with a bucket. It uses 99 % of the limit where timers are late by a millisecond or two.
 
     Share one among all who use a resource: embedders of two models, and your own code. `pause` stops them
     all, as a 429 to any of the embedders does. It belongs to one event loop at a time.
@@ -100,8 +105,7 @@ class SteadyLimiter(AsyncLimiter):
         What a program notes when it ends, so that the next one, by `hold`, keeps to the same rate.
 
         Args:
-            unseen_s: Say so for the case that calls are sent for so long still, after which the program is
-                killed.
+            unseen_s: Assume that calls are still sent for this long before the program ends, in seconds.
         """
         free_s = max(0.0, self._pace.due - self._running_loop().time())
         return max(free_s, unseen_s) + self._pace.step_s if unseen_s else free_s
@@ -115,9 +119,9 @@ class SteadyLimiter(AsyncLimiter):
         self._paused_at = self._running_loop().time()
         is_longer = self._paused_at + seconds > self._pace.due
         self.hold(seconds)
-        if is_longer and self._paused_at >= self._next_log_at:
+        if is_longer and seconds >= _SHORTEST_LOGGED_S and self._paused_at >= self._next_log_at:
             self._next_log_at = self._paused_at + _LOG_EVERY_S
-            _logger.warning("the service asks for fewer calls: none for %.1f s; %s", seconds, self._advice())
+            _logger.warning("the service is throttling: no calls for %.1f s; %s", seconds, self._advice())
 
     def refused(
         self, sent_at: float, *, retry_after_s: float | None, backoff_s: Callable[[int], float]
@@ -128,7 +132,7 @@ class SteadyLimiter(AsyncLimiter):
             sent_at: When it had been let through, on the event loop's clock. What was sent before the last
                 pause began tells nothing new.
             retry_after_s: How long the answer asks to wait, in seconds, if it says so.
-            backoff_s: Returns how long to pause else, in seconds, for the number of such pauses in a row.
+            backoff_s: Returns how long to pause otherwise, in seconds, for the number of such pauses in a row.
         """
         if sent_at > self._paused_at:
             self._refused_in_a_row += 1
@@ -143,7 +147,7 @@ class SteadyLimiter(AsyncLimiter):
         self._pace.spare_more()
 
     def _advice(self) -> str:
-        return "if it goes on asking, lower requests_per_second"
+        return "if this keeps happening, lower the rate"
 
     def _take(self, now: float) -> None:
         self._pace.take(now)
@@ -176,7 +180,7 @@ class SteadyLimiter(AsyncLimiter):
 class AdaptiveLimiter(SteadyLimiter):
     """A limiter that finds a limit nobody stated, from what the service accepts and refuses.
 
-    `max_rate` and `time_period` tell the rate at present.
+    `max_rate` and `time_period` give the current rate.
     """
 
     def __init__(self, max_requests_per_second: float | None = None) -> None:
@@ -188,6 +192,7 @@ class AdaptiveLimiter(SteadyLimiter):
         Raises:
             ConfigurationError: it is not a number above 0.
         """
+        _check_rate("max_requests_per_second", max_requests_per_second)
         self._rate = AdaptiveRate(max_requests_per_second)
         super().__init__(self._rate.rate)
 
@@ -227,6 +232,9 @@ class AdaptiveLimiter(SteadyLimiter):
 class Limiter(Protocol):
     """What calls need of a rate limit."""
 
+    def has_capacity(self) -> bool:
+        """Say whether `acquire` would return at once."""
+
     async def acquire(self) -> None:
         """Wait until the next call may be sent."""
 
@@ -252,6 +260,10 @@ class PausableLimiter:
         self.accepted = self._pauses.accepted
         self.pause = self._pauses.pause
 
+    def has_capacity(self) -> bool:
+        """Say whether `acquire` would return at once."""
+        return self._pauses.has_capacity() and self._limiter.has_capacity()
+
     async def acquire(self) -> None:
         """Wait for the end of a pause, and for the limiter; again, if another pause began meanwhile."""
         await self._pauses.acquire()
@@ -272,24 +284,36 @@ def limiter_for(
         ConfigurationError: they contradict each other, or one is unusable.
     """
     is_auto = requests_per_second == "auto"
-    for name, rate in (
-        ("requests_per_second", None if is_auto else requests_per_second),
-        ("max_requests_per_second", max_requests_per_second),
-    ):
-        if rate is not None and not (isinstance(rate, int | float) and 0 < rate < math.inf):
-            raise ConfigurationError(f"{name} must be a number above 0, not {rate!r}")
+    if not is_auto:
+        _check_rate("requests_per_second", requests_per_second)
+    _check_rate("max_requests_per_second", max_requests_per_second)
     if max_requests_per_second is not None and not (is_auto and limiter is None):
         raise ConfigurationError('max_requests_per_second goes with requests_per_second="auto" alone')
     if limiter is not None:
-        if not isinstance(limiter, AsyncLimiter):
-            raise ConfigurationError(
-                "limiter must be an aiolimiter.AsyncLimiter, such as SteadyLimiter, "
-                f"not {type(limiter).__name__}"
-            )
-        return limiter
+        return _checked(limiter, requests_per_second)
     if is_auto:
         return AdaptiveLimiter(max_requests_per_second)
     if requests_per_second is None:
         return SteadyLimiter(math.inf)
     rate = float(requests_per_second)
     return SteadyLimiter(rate) if rate >= 1 else SteadyLimiter(60 * rate, 60)
+
+
+def _checked(limiter: AsyncLimiter, requests_per_second: float | str | None) -> AsyncLimiter:
+    if not isinstance(limiter, AsyncLimiter):
+        raise ConfigurationError(
+            f"limiter must be an aiolimiter.AsyncLimiter, such as SteadyLimiter, not {type(limiter).__name__}"
+        )
+    if requests_per_second != DEFAULT_RATE:
+        raise ConfigurationError("give either a limiter or requests_per_second, not both")
+    if limiter.max_rate < 1 and not isinstance(limiter, SteadyLimiter):
+        raise ConfigurationError(
+            f"AsyncLimiter({limiter.max_rate:g}, {limiter.time_period:g}) never has room for a whole call: "
+            "state the limit over a longer time, as in AsyncLimiter(20, 60)"
+        )
+    return limiter
+
+
+def _check_rate(name: str, rate: object) -> None:
+    if rate is not None and not (isinstance(rate, int | float) and 0 < rate < math.inf):
+        raise ConfigurationError(f"{name} must be a number above 0, not {rate!r}")

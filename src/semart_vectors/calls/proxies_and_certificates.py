@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Route(NamedTuple):
     """How an origin is reached."""
 
-    trust: ssl.SSLContext | bool
-    """Whose certificates count; True where none are looked at."""
+    trust: ssl.SSLContext | None
+    """Whose certificates count; None where none are looked at."""
     proxy: str | None
 
 
@@ -37,7 +37,7 @@ def find_route(address: SplitResult, *, verify: ssl.SSLContext | None, trust_env
         ConfigurationError: the certificates or the proxy that the environment names cannot be used.
     """
     is_direct = not trust_env or is_this_machine(address.hostname or "")
-    trust = (verify or _trusted()) if address.scheme == "https" else True
+    trust = (verify or _trusted()) if address.scheme == "https" else None
     return Route(trust, None if is_direct else _proxy_for(address.scheme, address.netloc))
 
 
@@ -57,6 +57,15 @@ def _proxy_for(scheme: str, netloc: str) -> str | None:
     if not proxy or proxy_bypass(netloc):
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        host, _ = urlsplit(proxy).hostname, urlsplit(proxy).port
+    except ValueError:
+        host = None
+    if not host:  # its address may have a password in it
+        raise ConfigurationError(
+            f"the {scheme} proxy that the environment names is not a usable address; check HTTPS_PROXY and "
+            "its siblings"
+        )
     if not proxy.startswith(("http://", "https://")):
         raise ConfigurationError(
             f"the environment names a {urlsplit(proxy).scheme} proxy, and only http and https proxies work "

@@ -14,7 +14,7 @@ _WINDOWS = {
 
 
 def unpacked(body: bytes, encoding: str | None) -> bytes:
-    """Undo the content encoding of a body; what swells beyond an answer's size is not unpacked.
+    """Undo the content encoding of a body, up to `MAX_ANSWER_BYTES`.
 
     Raises:
         TransientError: it is larger, cut, or in an encoding other than gzip and deflate.
@@ -39,5 +39,5 @@ def unpacked(body: bytes, encoding: str | None) -> bytes:
 
 
 def too_long() -> TransientError:
-    """Say that an answer goes on where a vector would have ended."""
+    """Return the error for an answer over the size limit."""
     return TransientError(f"the answer is longer than {MAX_ANSWER_BYTES:,} bytes")

@@ -58,7 +58,7 @@ def check_checkpoint(checkpoint: str | os.PathLike[str], *, repair: bool = False
         DiskError: the disk refused.
     """
     folder = CheckpointFolder(checkpoint)
-    with disk_errors(folder.path, doing="read"):
+    with disk_errors(folder.path, doing="write" if repair else "read"):
         if not folder.identity.exists() and not folder.vector_files():
             raise ConfigurationError(f"{folder.path} is no checkpoint; `semart-vectors embed` makes one")
         with locked(folder, to_write=repair):

@@ -60,6 +60,13 @@ def read_value(path: Path, name: str) -> Any:
     return None if note is None else note.get(name)
 
 
+def unverified_value(path: Path, name: str) -> Any:
+    """Return what a note without a checksum says for `name`; None if it has one, or cannot be parsed."""
+    with disk_errors(path, doing="read"):
+        note = _parse(path.read_bytes())
+    return None if note is None or "crc32" in note else note.get(name)
+
+
 def _parse(content: bytes) -> dict[str, Any] | None:
     """Return a JSON object, or None if the content is anything else."""
     try:

@@ -125,9 +125,8 @@ def damage_errors(path: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise disk_error(path, error, doing="read") from error
         raise CheckpointDamagedError(
-            f"{path} is damaged ({_first_line(error)}): the next run of the job, or "
-            "`semart-vectors check --repair`, moves it to _damaged/ and keeps what is intact; "
-            "the run embeds the images again whose vectors are lost"
+            f"{path} is damaged ({_first_line(error)}); `semart-vectors check --repair`, or the next run, "
+            "copies it to _damaged/ and keeps the intact rows; the next run embeds only the lost images again"
         ) from error
 
 

@@ -90,9 +90,16 @@ class Publisher:
 
         Args:
             on_failure: Called in the thread if the publication fails.
+
+        Raises:
+            RuntimeError: no thread can be started; the journals keep what they hold.
         """
         publication = self._begin()
-        future = self._thread.submit(publish, self._folder, self._model_version, publication)
+        try:
+            future = self._thread.submit(publish, self._folder, self._model_version, publication)
+        except BaseException:  # this machine has no thread to give
+            self._take_back(publication)
+            raise
         future.add_done_callback(lambda done: on_failure() if done.exception() else None)
         self._running = publication, future
 

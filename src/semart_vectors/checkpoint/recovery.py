@@ -11,7 +11,7 @@ from semart_vectors.checkpoint.catalogue import Catalogue
 from semart_vectors.checkpoint.failures import read_failures, write_failures
 from semart_vectors.checkpoint.image_records import from_record
 from semart_vectors.checkpoint.journal import read_journal
-from semart_vectors.checkpoint.json_files import read_note, write_note
+from semart_vectors.checkpoint.json_files import read_note, unverified_value, write_note
 from semart_vectors.checkpoint.parts import read_index_rows, read_names, verify_part, write_part
 from semart_vectors.checkpoint.quarantine import quarantine, quarantine_failures, quarantine_part
 from semart_vectors.checkpoint.schema import no_failures, no_vectors
@@ -49,6 +49,7 @@ def compare_identity(folder: CheckpointFolder, model_version: str) -> bool:
     try:
         found = read_note(folder.identity)
     except CheckpointDamagedError:
+        refuse_other_format(folder)
         return False
     if found is None:
         if not folder.parts():
@@ -63,9 +64,23 @@ def compare_identity(folder: CheckpointFolder, model_version: str) -> bool:
         )
         raise CheckpointMismatchError(
             f"the checkpoint {folder.path} has {differences}; choose another checkpoint folder: vectors of "
-            "two models do not compare, and another format needs another version of semart-vectors"
+            "different models cannot be compared, and another format needs another version of semart-vectors"
         )
     return True
+
+
+def refuse_other_format(folder: CheckpointFolder) -> None:
+    """Leave a checkpoint alone whose description has no checksum: it is of another format, not damaged.
+
+    Raises:
+        CheckpointMismatchError: it is.
+    """
+    format_version = unverified_value(folder.identity, "format_version")
+    if format_version not in (None, FORMAT_VERSION):
+        raise CheckpointMismatchError(
+            f"the checkpoint {folder.path} has format {format_version!r} instead of {FORMAT_VERSION}, and needs "
+            "another version of semart-vectors; choose another checkpoint folder"
+        )
 
 
 def quarantine_notes(folder: CheckpointFolder) -> None:

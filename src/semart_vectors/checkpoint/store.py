@@ -307,7 +307,12 @@ class Checkpoint:
         except DiskError as error:  # the journal before has room for what is under way
             self.trouble = error
             return
-        self._publisher.start(on_failure=lambda: self.on_trouble())  # noqa: PLW0108 - it may be set meanwhile
+        try:
+            self._publisher.start(on_failure=lambda: self.on_trouble())  # noqa: PLW0108 - it may be set meanwhile
+        except RuntimeError as error:
+            self.trouble = CheckpointError(
+                f"cannot write a part: {error}; raise this machine's limits, and run again"
+            )
 
     def _publish_now(self) -> None:
         self._settle(wait=True)

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("checkpoint", type=DIRECTORY)
-@click.option(
-    "--repair", is_flag=True, help="Move damaged files aside, so that embed does their images again."
-)
+@click.option("--repair", is_flag=True, help="Move damaged files aside, so that embed can redo their images.")
 @AS_JSON
 def check(checkpoint: Path, repair: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes them by name
     """Compare every stored byte of a checkpoint with its checksum."""

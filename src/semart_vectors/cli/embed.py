@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--requests-per-second",
     callback=rate,
+    metavar="RATE",
     default="10",
     show_default=True,
     help="The limit of your resource; 0.333 for the free tier (20 a minute); auto finds the limit.",
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 @click.option(
     "--max-requests-per-second",
     callback=rate,
+    metavar="RATE",
     help="The highest rate that auto may reach.",
 )
 @click.option(
@@ -169,10 +171,11 @@ def _repair(max_side_px: int | None) -> ImageRepair:
 
 
 def _time_for(calls: int, requests_per_second: float | Literal["auto"]) -> str:
-    if requests_per_second == "auto":
+    if requests_per_second == "auto" or not calls:
         return ""
     minutes = math.ceil(calls / requests_per_second / 60)
-    return f", up to {minutes:,} minutes at {requests_per_second:g} a second"
+    unit = "minute" if minutes == 1 else "minutes"
+    return f", up to {minutes:,} {unit} at {requests_per_second:g} a second"
 
 
 def _summary(report: JobReport) -> str:

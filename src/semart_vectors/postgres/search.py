@@ -213,7 +213,7 @@ class PostgresGallery:
         for model in models - {query.model_version}:
             raise ModelMismatchError(
                 f"the query's vector is of model {query.model_version}, those of {self._table} are of "
-                f"{model}: vectors of two models cannot be compared"
+                f"{model}: vectors of different models cannot be compared"
             )
         return [
             Match(name, 0.0 if math.isnan(score) else score, dict(zip(self._others, values, strict=True)))

@@ -12,7 +12,7 @@ import orjson
 
 from semart_vectors.errors import InvalidInputError, ModelMismatchError
 from semart_vectors.service.azure_errors import error_for
-from semart_vectors.service.messages import ServiceRequest
+from semart_vectors.service.messages import ErrorAttributes, ServiceRequest, TransientError
 from semart_vectors.service.vectors import parse_vector
 
 if TYPE_CHECKING:
@@ -63,18 +63,24 @@ def read_vector(answer: ServiceAnswer, *, model_version: str) -> Vector:
     """Return the vector of an answer, checked, or raise what the answer means.
 
     Raises:
-        semart_vectors.service.messages.TransientError: trying again may help: 408, 429, 5xx, or a 200 that
-            cannot be read.
+        TransientError: trying again may help: 408, 429, 5xx, or a 200 that cannot be read.
         semart_vectors.errors.ItemError: this image or text was refused; the others are unaffected.
         semart_vectors.errors.RunError: every further call would fare the same.
     """
     if answer.status != HTTPStatus.OK:
         raise error_for(answer)
-    vector, answered = parse_vector(answer.body)
+    attributes = ErrorAttributes(
+        status_code=answer.status, code=None, request_id=answer.headers.get("apim-request-id")
+    )
+    try:
+        vector, answered = parse_vector(answer.body)
+    except TransientError as error:
+        error.attributes = attributes
+        raise
     if answered != model_version:
         raise ModelMismatchError(
             f"the service answered with model {answered!r} although {model_version!r} was asked for; "
-            "vectors of two models cannot be compared, so the run stops",
-            status_code=answer.status,
+            "vectors of different models cannot be compared, so the run stops",
+            **attributes,
         )
     return vector

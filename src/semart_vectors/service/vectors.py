@@ -37,7 +37,7 @@ def parse_vector(body: bytes) -> tuple[Vector, str]:
     Raises:
         TransientError: it holds anything else.
     """
-    numbers, model_version = _parse_fast(body) or _parse_with_care(body)
+    numbers, model_version = _parse_fast(body) or _parse_strictly(body)
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused here
         vector = numbers.astype(np.float32)
         if not numbers.dot(numbers) < _SURELY_FINITE and not np.isfinite(vector).all():
@@ -47,9 +47,9 @@ def parse_vector(body: bytes) -> tuple[Vector, str]:
 
 
 def _parse_fast(body: bytes) -> tuple[NDArray[np.float64], str] | None:
-    """Read an answer that is just as documented, in a third of the time; None leaves it to care.
+    """Read an answer that is just as documented, in a third of the time; None leaves it to `_parse_strictly`.
 
-    Never a number becomes a Python object here. What is accepted is sure: two members, so none twice, and one
+    No number becomes a Python object here. What is accepted is sure: two members, so none twice, and one
     array, which holds 1024 numbers and nothing else.
     """
     # simdjson would take the numbers of arrays within for its own, and read on after a byte order mark.
@@ -70,7 +70,7 @@ def _parse_fast(body: bytes) -> tuple[NDArray[np.float64], str] | None:
         return None
 
 
-def _parse_with_care(body: bytes) -> tuple[NDArray[np.float64], str]:
+def _parse_strictly(body: bytes) -> tuple[NDArray[np.float64], str]:
     """Read any answer that can be read, and say what is wrong with any other."""
     try:
         content = orjson.loads(body)

@@ -53,9 +53,16 @@ class Reader(Generic[ItemT, ResultT]):
         self._is_scheduled = False
         self._under_way: set[_Visit[ItemT, ResultT]] = set()
         self._item_took_s = _VISIT_S  # of late
+        self._is_closed = False
 
     async def read(self, item: ItemT) -> ResultT:
-        """Return ``read(item)``, or raise what it raises."""
+        """Return ``read(item)``, or raise what it raises.
+
+        Raises:
+            RuntimeError: this was closed before the item was read.
+        """
+        if self._is_closed:
+            raise RuntimeError("closed before this item was read")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[ResultT] = loop.create_future()
         self._asked.append((item, answer))
@@ -66,13 +73,14 @@ class Reader(Generic[ItemT, ResultT]):
 
     def close(self) -> None:
         """Let the threads go when they have read what they are at; whoever still waits is told so."""
+        self._is_closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         waiting = [answer for _, answer in self._asked]
         waiting += [answer for visit in self._under_way for answer in visit.answers]
         self._asked.clear()
         for answer in waiting:
             if not answer.done():
-                answer.set_exception(RuntimeError("closed while it was to be read"))
+                answer.set_exception(RuntimeError("closed before this item was read"))
 
     def _send(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_scheduled = False

@@ -150,7 +150,7 @@ class OutcomeStream(Generic[OutcomeT]):
 
     def _worker_ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() and not self._stopping:  # by its work or its source: an item would be missing
-            self._error = self._error or RuntimeError("work on an item was cancelled from within")
+            self._error = self._error or RuntimeError("the work on an item cancelled itself")
             self.stop()
         self._workers_left = (self._workers_left or 0) - 1
         self._arrived.set()
