@@ -135,7 +135,7 @@ class ServiceUnavailableError(RunError, ApiError):
 
 
 class ModelMismatchError(RunError, ApiError):
-    """The service's answer, or a query, is of another model than asked for: vectors of different models cannot be compared."""
+    """The answer, or a query, is of another model than asked for: their vectors cannot be compared."""
 
 
 class OutOfResourcesError(RunError, OSError):

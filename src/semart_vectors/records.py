@@ -33,7 +33,7 @@ class Embedding:
     vector: Vector
     """float32, shape (1024,), finite, read-only; not normalised: compare by cosine."""
     model_version: str
-    """The model that made the vector, as the service named it; vectors of different models cannot be compared."""
+    """The model that made it, as the service named it; vectors of different models cannot be compared."""
     attempts: int = 1
     """How many calls it took, those answered 429 included."""
 

@@ -15,7 +15,7 @@ class StoppedError(Exception):
 class StopToken:
     """One for each worker of a stream; who calls without a stream has one that nobody stops.
 
-    anyio's shielded cancel scopes would do the same, at about twenty times the price: ``benchmarks/parts.py``.
+    anyio's shielded cancel scopes would do the same at twenty times the price: ``benchmarks/parts.py``.
     """
 
     __slots__ = ("_is_shielded", "_is_stopped", "_task")
