@@ -130,11 +130,13 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         """
         session, address = self._open(), URL(url, encoded=True)
         options = _as_options(await self._route(url))
+        sent = session.headers.copy()  # of the kind that aiohttp takes as it is
+        sent.update(headers)
 
         async def post(body: bytes) -> ServiceAnswer:
             try:
                 answer = await session.post(
-                    address, data=_in_pieces(body), headers=headers, timeout=_NO_TIMEOUT, **options
+                    address, data=_in_pieces(body), headers=sent, timeout=_NO_TIMEOUT, **options
                 )
                 try:
                     return ServiceAnswer(answer.status, answer.headers, await _whole(answer))

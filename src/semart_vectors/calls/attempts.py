@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from semart_vectors.calls.limiter import Limiter
     from semart_vectors.calls.retry import RetryPolicy
     from semart_vectors.records import Vector
-    from semart_vectors.service.messages import ServiceAnswer, ServiceRequest
+    from semart_vectors.service.messages import ServiceRequest
     from semart_vectors.streams.stop_token import StopToken
 
 _logger = logging.getLogger("semart_vectors")
@@ -122,9 +122,7 @@ class Calls:
         while True:
             if self._breaker.is_open:
                 await self._wait_out_outage(call)
-            if self._limiter.has_capacity():
-                await self._limiter.acquire()
-            else:
+            if not self._limiter.try_acquire():
                 with suppress(TimeoutError), self._waits_for_turn.limit():
                     await self._limiter.acquire()
             if self._is_closed:
@@ -137,28 +135,25 @@ class Calls:
         """Send once and classify the answer; what is raised has the key neither in words nor in variables."""
         call.attempts += 1
         try:
-            with token.shielded():
-                answer = await self._exchange(request)
+            with token.shielded(), self._deadlines.limit():
+                answer = await self._connection.send(request)
             vector = read_vector(answer, model_version=self._model_version)
+        except TimeoutError:
+            pass  # raised below, where it does not bring the frames within along
         except ItemError as error:
             self._answered(call)
             error.attempts = call.attempts
             raise self._key.hide_in_error(error) from None
         except (TransientError, ShortageError, RunError, asyncio.CancelledError) as error:
             raise self._key.hide_in_error(error) from None
-        self._limiter.accepted()
-        self._answered(call)
-        return vector
-
-    async def _exchange(self, request: ServiceRequest) -> ServiceAnswer:
-        try:
-            with self._deadlines.limit():
-                return await self._connection.send(request)
-        except TimeoutError:
-            # As a 504 is: what stands before the service would have said so, had it been quicker.
-            raise TransientError(
-                f"no whole answer within {self._deadlines.timeout_s:g} s", is_image_independent=True
-            ) from None
+        else:
+            self._limiter.accepted()
+            self._answered(call)
+            return vector
+        # As a 504 is: what stands before the service would have said so, had it been quicker.
+        raise TransientError(
+            f"no whole answer within {self._deadlines.timeout_s:g} s", is_image_independent=True
+        )
 
     def _answered(self, call: CallState) -> None:
         self._health.succeeded(call)

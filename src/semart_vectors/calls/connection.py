@@ -177,21 +177,22 @@ class _OwnClient:
             trust_env=False,
             headers={"User-Agent": "semart-vectors"},
         )
+        for name in ("Accept", "Accept-Encoding", "Connection"):  # what goes without saying
+            del self.client.headers[name]
         self._headers, self._timeout = self.client.headers.raw, self.client.timeout
         self._attributes = len(vars(self.client)), len(vars(self.transport))
 
     def needs_whole_client(self) -> bool:
         """Say whether a call has to go through all of the client, as somebody would miss it otherwise."""
-        client = self.client
-        hooks = client.event_hooks
+        client, hooks = self.client, self.client.event_hooks
         return bool(
             hooks["request"]
             or hooks["response"]
-            or client.auth is not None
-            or client.headers.raw != self._headers
+            or client.auth
             or client.params
             or client.timeout is not self._timeout
-            or len(client.cookies.jar)
+            or client.headers.raw != self._headers
+            or next(iter(client.cookies.jar), None)
             # Instrumentation of one client puts functions of its own there, or another transport …
             or (len(vars(client)), len(vars(self.transport))) != self._attributes
             or client._transport is not self.transport  # noqa: SLF001 - httpx has no public word for it
@@ -201,8 +202,7 @@ class _OwnClient:
         )
 
 
-def _functions() -> tuple[Any, ...]:
-    client = httpx.AsyncClient
+def _functions(client: type[httpx.AsyncClient] = httpx.AsyncClient) -> tuple[Any, ...]:
     return (
         client.send,
         client.build_request,

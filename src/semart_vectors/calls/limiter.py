@@ -90,14 +90,19 @@ class SteadyLimiter(AsyncLimiter):
         if not 0 <= amount <= max(1, self.max_rate):
             raise ValueError(f"the amount must be a number from 0 to {self.max_rate:g}, not {amount!r}")
         for _ in range(math.ceil(amount)):
-            loop = self._running_loop()
-            now = loop.time()
-            if not self._line and self._pace.due <= now:
-                self._take(now)
-                continue
-            if self._timer is None:
-                self._timer = loop.call_at(self._pace.due, self._let_through, loop)
-            await self._line.wait(self._hand_on)
+            if not self.try_acquire():
+                if self._timer is None:
+                    loop = self._running_loop()
+                    self._timer = loop.call_at(self._pace.due, self._let_through, loop)
+                await self._line.wait(self._hand_on)
+
+    def try_acquire(self) -> bool:
+        """Acquire if that needs no wait; return whether it did."""
+        now = self._running_loop().time()
+        if self._pace.due > now or self._line:
+            return False
+        self._take(now)
+        return True
 
     def seconds_until_free(self, *, unseen_s: float = 0.0) -> float:
         """Return the seconds until a call may be sent, if nobody waits; 0.0 if at once.
@@ -132,7 +137,7 @@ class SteadyLimiter(AsyncLimiter):
             sent_at: When it had been let through, on the event loop's clock. What was sent before the last
                 pause began tells nothing new.
             retry_after_s: How long the answer asks to wait, in seconds, if it says so.
-            backoff_s: Returns how long to pause otherwise, in seconds, for the number of such pauses in a row.
+            backoff_s: Returns how long to pause otherwise, in seconds, by the number of such pauses in a row.
         """
         if sent_at > self._paused_at:
             self._refused_in_a_row += 1
@@ -232,8 +237,8 @@ class AdaptiveLimiter(SteadyLimiter):
 class Limiter(Protocol):
     """What calls need of a rate limit."""
 
-    def has_capacity(self) -> bool:
-        """Say whether `acquire` would return at once."""
+    def try_acquire(self) -> bool:
+        """Acquire if that needs no wait; return whether it did."""
 
     async def acquire(self) -> None:
         """Wait until the next call may be sent."""
@@ -260,9 +265,9 @@ class PausableLimiter:
         self.accepted = self._pauses.accepted
         self.pause = self._pauses.pause
 
-    def has_capacity(self) -> bool:
-        """Say whether `acquire` would return at once."""
-        return self._pauses.has_capacity() and self._limiter.has_capacity()
+    def try_acquire(self) -> bool:
+        """Leave it to `acquire`: a plain limiter has no such method."""
+        return False
 
     async def acquire(self) -> None:
         """Wait for the end of a pause, and for the limiter; again, if another pause began meanwhile."""

@@ -78,8 +78,8 @@ def refuse_other_format(folder: CheckpointFolder) -> None:
     format_version = unverified_value(folder.identity, "format_version")
     if format_version not in (None, FORMAT_VERSION):
         raise CheckpointMismatchError(
-            f"the checkpoint {folder.path} has format {format_version!r} instead of {FORMAT_VERSION}, and needs "
-            "another version of semart-vectors; choose another checkpoint folder"
+            f"the checkpoint {folder.path} has format {format_version!r} instead of {FORMAT_VERSION}, and "
+            "needs another version of semart-vectors; choose another checkpoint folder"
         )
 
 

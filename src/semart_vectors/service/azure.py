@@ -69,18 +69,21 @@ def read_vector(answer: ServiceAnswer, *, model_version: str) -> Vector:
     """
     if answer.status != HTTPStatus.OK:
         raise error_for(answer)
-    attributes = ErrorAttributes(
-        status_code=answer.status, code=None, request_id=answer.headers.get("apim-request-id")
-    )
     try:
         vector, answered = parse_vector(answer.body)
     except TransientError as error:
-        error.attributes = attributes
+        error.attributes = _attributes_of(answer)
         raise
     if answered != model_version:
         raise ModelMismatchError(
             f"the service answered with model {answered!r} although {model_version!r} was asked for; "
             "vectors of different models cannot be compared, so the run stops",
-            **attributes,
+            **_attributes_of(answer),
         )
     return vector
+
+
+def _attributes_of(answer: ServiceAnswer) -> ErrorAttributes:
+    return ErrorAttributes(
+        status_code=answer.status, code=None, request_id=answer.headers.get("apim-request-id")
+    )

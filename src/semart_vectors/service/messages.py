@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,8 +11,7 @@ MAX_ANSWER_BYTES = 1 << 20
 """A vector is about 11 kB of JSON; what is a hundred times longer is not an answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceRequest:
+class ServiceRequest(NamedTuple):
     """One call, ready to be sent by any HTTP client."""
 
     operation: Literal["vectorizeImage", "vectorizeText"]
@@ -21,8 +19,7 @@ class ServiceRequest:
     content_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceAnswer:
+class ServiceAnswer(NamedTuple):
     """One answer, as any HTTP client received it."""
 
     status: int

@@ -38,12 +38,17 @@ def parse_vector(body: bytes) -> tuple[Vector, str]:
         TransientError: it holds anything else.
     """
     numbers, model_version = _parse_fast(body) or _parse_strictly(body)
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused here
-        vector = numbers.astype(np.float32)
-        if not numbers.dot(numbers) < _SURELY_FINITE and not np.isfinite(vector).all():
-            raise TransientError("the answer's vector has numbers that are not finite as float32")
+    # Unlike `dot`, `vdot` gives no warning where the sum is too large even for float64.
+    if not np.vdot(numbers, numbers) < _SURELY_FINITE and not _is_finite(numbers):
+        raise TransientError("the answer's vector has numbers that are not finite as float32")
+    vector = numbers.astype(np.float32)
     vector.setflags(write=False)
     return vector, model_version
+
+
+def _is_finite(numbers: NDArray[np.float64]) -> bool:
+    with np.errstate(over="ignore"):  # what is too large becomes infinite
+        return bool(np.isfinite(numbers.astype(np.float32)).all())
 
 
 def _parse_fast(body: bytes) -> tuple[NDArray[np.float64], str] | None:

@@ -1,15 +1,18 @@
 """Blocking reads off the event loop, without a visit to a thread for each.
 
 Whoever asks while the loop is busy is served together with all others who do: one visit to a thread reads for
-ten. A disk so slow that reading outlasts the visit is asked by several threads at the same time instead.
+ten, and the loop waits a few milliseconds for it. A disk so slow that reading takes longer is read by several
+threads at the same time, and the loop goes on meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -24,16 +27,31 @@ _VISIT_S = 0.004
 
 _MAX_ITEMS_A_VISIT = 32
 
+_BUSY_FROM = 4
+"""So many who ask in one turn of the loop show that it works at its limit, and not at a rate."""
+
+_LOOP_WAITS_S = 0.006
+"""How long a busy loop waits for a visit. A file in memory is read in ten microseconds; with the loop at work
+too it takes ten times that, of both threads' time, as each system call hands the interpreter over."""
+
+_NO_WAIT_S = 0.01
+"""For how long it waits no more when a visit took longer; four times as long after each further one, so that
+a slow disk costs the loop a hundredth of its time."""
+
+_MAX_LATE = 3
+
 
 class _Visit(Generic[ItemT, ResultT]):
     """Some items on their way to a thread and back."""
 
-    __slots__ = ("answers", "items", "results", "took_s")
+    __slots__ = ("answers", "ended", "is_awaited", "items", "results", "took_s")
 
     def __init__(self, asked: list[tuple[ItemT, asyncio.Future[ResultT]]]) -> None:
         self.items, self.answers = [item for item, _ in asked], [answer for _, answer in asked]
         self.results: list[ResultT | Exception] = []
         self.took_s = 0.0
+        self.ended = SimpleQueue[None]()
+        self.is_awaited = False
 
 
 class Reader(Generic[ItemT, ResultT]):
@@ -53,6 +71,7 @@ class Reader(Generic[ItemT, ResultT]):
         self._is_scheduled = False
         self._under_way: set[_Visit[ItemT, ResultT]] = set()
         self._item_took_s = _VISIT_S  # of late
+        self._late_in_a_row, self._no_wait_until = 0, -math.inf
         self._is_closed = False
 
     async def read(self, item: ItemT) -> ResultT:
@@ -91,7 +110,23 @@ class Reader(Generic[ItemT, ResultT]):
             if asked := [each for each in asked if not each[1].done()]:  # those that were not cancelled
                 visit = _Visit(asked)
                 self._under_way.add(visit)
+                visit.is_awaited = len(asked) >= _BUSY_FROM and loop.time() >= self._no_wait_until
                 self._threads.submit(self._visit, visit, loop)
+                if visit.is_awaited:
+                    self._wait_for(visit, loop)
+
+    def _wait_for(self, visit: _Visit[ItemT, ResultT], loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            visit.ended.get(timeout=_LOOP_WAITS_S)
+        except Empty:
+            visit.is_awaited = False
+            self._no_wait_until = loop.time() + _NO_WAIT_S * 4**self._late_in_a_row
+            self._late_in_a_row = min(self._late_in_a_row + 1, _MAX_LATE)
+            if visit.ended.empty():  # its thread will see that nobody waits
+                return
+        else:
+            self._late_in_a_row = 0
+        self._take(visit)
 
     def _visit(self, visit: _Visit[ItemT, ResultT], loop: asyncio.AbstractEventLoop) -> None:
         began_at = perf_counter()
@@ -101,10 +136,17 @@ class Reader(Generic[ItemT, ResultT]):
             except Exception as error:  # noqa: BLE001 - raised again where it was asked for
                 visit.results.append(error)
         visit.took_s = perf_counter() - began_at
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(self._receive, visit, loop)
+        visit.ended.put(None)
+        if not visit.is_awaited:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(self._receive, visit, loop)
 
     def _receive(self, visit: _Visit[ItemT, ResultT], loop: asyncio.AbstractEventLoop) -> None:
+        if visit in self._under_way:  # it may have ended in the moment when the loop waited no longer
+            self._take(visit)
+        self._send(loop)
+
+    def _take(self, visit: _Visit[ItemT, ResultT]) -> None:
         self._under_way.remove(visit)
         self._item_took_s = max(visit.took_s / len(visit.items), 1e-6)
         for answer, result in zip(visit.answers, visit.results, strict=True):
@@ -114,4 +156,3 @@ class Reader(Generic[ItemT, ResultT]):
                 answer.set_exception(result)
             else:
                 answer.set_result(result)
-        self._send(loop)
