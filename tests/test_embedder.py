@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
-from typing import TYPE_CHECKING
+from contextlib import AsyncExitStack, aclosing
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
 import pytest
 from aiolimiter import AsyncLimiter
 
-from fake_service import Call, FakeService, error_reply, vector_for
+from fake_service import Call, FakeService, Reply, error_reply, vector_for
 from helpers import QUICK, jpeg, make_images
 from semart_vectors import (
     AsyncVisionEmbedder,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from semart_vectors.embedder import EmbedderOptions
+    from semart_vectors.streams.window import OutcomeStream
 
 
 async def test_an_image_by_path_and_by_bytes_gets_its_vector(
@@ -324,3 +325,55 @@ def test_a_limiter_is_one_of_aiolimiter() -> None:
     """Anything else is refused at once."""
     with pytest.raises(ConfigurationError, match="SteadyLimiter"):
         AsyncVisionEmbedder("https://a.example", "k", limiter=asyncio.Semaphore(3))  # type: ignore[arg-type] # the point
+
+
+@pytest.mark.parametrize("max_in_flight", [0, -1, 1.5, 16.0, "8", True])
+def test_a_number_of_calls_is_a_whole_number_above_0(max_in_flight: Any) -> None:
+    """Nothing is guessed."""
+    with pytest.raises(ConfigurationError, match="max_in_flight"):
+        AsyncVisionEmbedder("https://a.example", "k", max_in_flight=max_in_flight)
+
+
+def test_a_limiter_and_another_rate_are_not_both_taken() -> None:
+    """One of them would be ignored."""
+    with pytest.raises(ConfigurationError, match="limiter"):
+        AsyncVisionEmbedder("https://a.example", "k", limiter=SteadyLimiter(10), requests_per_second=20)
+
+
+def test_a_plain_limiter_that_lets_nothing_through_is_refused() -> None:
+    """A bucket that holds less than one call would never do so."""
+    with pytest.raises(ConfigurationError, match="room for a whole call"):
+        AsyncVisionEmbedder("https://a.example", "k", limiter=AsyncLimiter(0.5, 1))
+
+
+async def test_a_stream_that_is_open_when_its_embedder_closes_ends() -> None:
+    """With our own sentence, whether it reads files or waits for answers."""
+    async with FakeService(lambda _: Reply(hang=True)) as service, AsyncExitStack() as opened:
+        embedder = AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=None, retry=QUICK)
+        await opened.enter_async_context(embedder)
+        async with (
+            asyncio.timeout(30),
+            embedder.stream_images(jpeg(number) for number in range(50)) as outcomes,
+            asyncio.TaskGroup() as group,
+        ):
+            reading = group.create_task(_drain(outcomes))
+            await service.calls_reach(1)
+            await opened.aclose()
+    assert "is closed" in reading.result()
+
+
+async def _drain(outcomes: OutcomeStream[Embedding | EmbeddingFailure]) -> str:
+    with pytest.raises(RuntimeError) as caught:
+        async for _ in outcomes:
+            pass
+    return str(caught.value)
+
+
+async def test_an_embedder_that_could_not_be_opened_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says so."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/certificates.pem")
+    embedder = AsyncVisionEmbedder("https://a.example", "k")
+    with pytest.raises(ConfigurationError):
+        await embedder.__aenter__()
+    with pytest.raises(RuntimeError, match="is closed"):
+        await embedder.embed_image(jpeg(1))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from semart_vectors.calls.adaptive import AdaptiveRate
 from semart_vectors.calls.limiter import AdaptiveLimiter
 from semart_vectors.emulator.rate_limit import LIMITS
+from semart_vectors.errors import ConfigurationError
 from virtual_clock import run_virtual
 from virtual_service import drive
 
@@ -159,3 +161,10 @@ def test_the_limiter_tells_the_rate_it_has_found() -> None:
     first, last = run_virtual(story())
     assert first == 5
     assert 8 < last < 15
+
+
+@pytest.mark.parametrize("rate", [0, -1, math.nan, "3"])
+def test_a_ceiling_is_a_number_above_0(rate: Any) -> None:
+    """Said at once, and not by a limiter that never lets anything through."""
+    with pytest.raises(ConfigurationError, match="max_requests_per_second"):
+        AdaptiveLimiter(rate)

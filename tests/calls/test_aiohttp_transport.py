@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -151,3 +151,58 @@ async def test_it_may_be_told_whom_to_trust(monkeypatch: pytest.MonkeyPatch) -> 
     transport = AiohttpTransport(verify=trusted, trust_env=False)
     async with FakeService(tls=served) as service, httpx.AsyncClient(transport=transport) as client:
         assert (await client.get(service.endpoint)).status_code == 200
+
+
+async def test_an_address_may_name_a_user(client: httpx.AsyncClient) -> None:
+    """It goes out as the client's header, once."""
+    async with FakeService() as service:
+        url = service.endpoint.replace("http://", "http://me:secret@")
+        assert (await client.get(url)).status_code == 200
+    [call] = service.calls
+    assert call.headers["authorization"].startswith("Basic ")
+
+
+async def test_a_header_that_http_has_no_form_for_is_an_error_of_httpx(client: httpx.AsyncClient) -> None:
+    """Raised before anything is sent."""
+    async with FakeService() as service:
+        with pytest.raises(httpx.LocalProtocolError):
+            await client.get(service.endpoint, headers={"x-lines": "one\ntwo"})
+    assert not service.calls
+
+
+async def test_nobody_there_is_told_without_the_address_of_an_object() -> None:
+    """The sentence is the same in every run, so that equal failures can be counted."""
+    async with httpx.AsyncClient(transport=AiohttpTransport(trust_env=False)) as client:
+        with pytest.raises(httpx.ConnectError) as caught:
+            await client.get("http://127.0.0.1:1/")
+    assert "127.0.0.1:1" in str(caught.value)
+    assert " at 0x" not in str(caught.value)
+
+
+async def test_certificates_are_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for every host: it takes tens of milliseconds."""
+    loaded: list[ssl.SSLContext] = []
+    load = httpx.create_ssl_context
+
+    def counted(*args: Any, **options: Any) -> ssl.SSLContext:
+        loaded.append(load(*args, **options))
+        return loaded[-1]
+
+    monkeypatch.setattr(httpx, "create_ssl_context", counted)
+    transport = AiohttpTransport(trust_env=False)
+    for host in ("127.0.0.1:1", "127.0.0.2:1", "127.0.0.3:1"):
+        with pytest.raises(httpx.ConnectError):
+            await transport.handle_async_request(httpx.Request("GET", f"https://{host}/"))
+    await transport.aclose()
+    assert len(loaded) == 1
+
+
+async def test_a_proxy_that_is_no_address_is_refused_without_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is wrong with it is said, and not what it is."""
+    monkeypatch.setenv("HTTP_PROXY", "http://me:s3cr3t@proxy.example:port")
+    async with httpx.AsyncClient(transport=AiohttpTransport()) as client:
+        with pytest.raises(ConfigurationError, match="proxy") as caught:
+            await client.get("http://a.example")
+    assert "s3cr3t" not in str(caught.value)

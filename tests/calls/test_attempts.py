@@ -415,3 +415,58 @@ async def test_a_refused_image_is_an_answer_of_the_service(
         assert isinstance(error, InvalidInputError)
         assert (error.status_code, error.code, error.request_id) == (400, "400", "12-34")
         assert (error.attempts, error.source) == (1, failure.source)
+
+
+async def test_a_lack_of_descriptors_takes_no_slot_while_some_are_free() -> None:
+    """One call of three that finds no connection waits a while, and none is missing afterwards."""
+    lacking = iter(range(2))
+
+    async def transport(request: httpx.Request) -> httpx.Response:
+        if next(lacking, None) is not None:
+            return _lacks_descriptors(request)
+        await asyncio.sleep(0.001)
+        return httpx.Response(200, content=good_reply(_call(request.content)).body)
+
+    async with (
+        httpx.AsyncClient(transport=httpx.MockTransport(transport)) as client,
+        AsyncVisionEmbedder(
+            "https://a.example",
+            "k",
+            max_in_flight=8,
+            requests_per_second=None,
+            retry=QUICK,
+            http_client=client,
+        ) as embedder,
+    ):
+        batch = await embedder.embed_images(jpeg(number) for number in range(3))
+        assert (len(batch.sources), embedder.max_in_flight) == (3, 8)
+
+
+async def test_an_answer_that_is_none_keeps_its_status_and_request_id(service: FakeService) -> None:
+    """Support asks for them, whatever the answer was."""
+    service.answer = lambda _: Reply(body=b"{}", headers={"apim-request-id": "12-34"})
+    async with _open(service) as embedder:
+        with pytest.raises(RetriesExhaustedError) as caught:
+            await embedder.embed_image(jpeg(1))
+    assert (caught.value.status_code, caught.value.request_id) == (200, "12-34")
+
+
+async def test_an_attempt_without_an_answer_does_not_hide_the_answer_before(service: FakeService) -> None:
+    """The last that the service said is told, although it said nothing in the end."""
+    service.script.append(error_reply(500, "broken", apim_request_id="12-34"))
+    service.answer = lambda _: Reply(cut=0)
+    async with _open(service) as embedder:
+        with pytest.raises(RetriesExhaustedError) as caught:
+            await embedder.embed_image(jpeg(1))
+    assert (caught.value.status_code, caught.value.request_id) == (500, "12-34")
+
+
+async def test_closing_tells_those_who_wait_for_the_rate() -> None:
+    """At once, and not when their turn would have come."""
+    async with FakeService() as service, asyncio.timeout(30), asyncio.TaskGroup() as group:
+        async with AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=0.001) as embedder:
+            await embedder.embed_image(jpeg(1))
+            waiting = group.create_task(_embed_one(embedder))
+            for _ in range(5):
+                await asyncio.sleep(0)
+        assert "is closed" in await waiting

@@ -25,6 +25,7 @@ from semart_vectors.errors import (
     AuthenticationError,
     ConfigurationError,
     EndpointError,
+    QuotaExceededError,
     RetriesExhaustedError,
 )
 
@@ -376,7 +377,40 @@ def authenticate(client: httpx.AsyncClient, noted: Callable[[], None]) -> None:
     client.auth = sign
 
 
-LISTENERS = [add_hook, set_hooks, instrument, instrument_transport, authenticate]
+def exchange_transport(client: httpx.AsyncClient, noted: Callable[[], None]) -> None:
+    """Put another transport under the client, as recorders of traffic do."""
+    plain: Any = client._transport
+
+    class Noted(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            noted()
+            response: httpx.Response = await plain.handle_async_request(request)
+            return response
+
+    client._transport = Noted()
+
+
+def exchange_inner_function(client: httpx.AsyncClient, noted: Callable[[], None]) -> None:
+    """Exchange the function of the client that sends one request."""
+    plain: Any = client._send_single_request
+
+    async def send(request: httpx.Request) -> httpx.Response:
+        noted()
+        response: httpx.Response = await plain(request)
+        return response
+
+    client._send_single_request = send  # type: ignore[method-assign] # the point
+
+
+LISTENERS = [
+    add_hook,
+    set_hooks,
+    instrument,
+    instrument_transport,
+    authenticate,
+    exchange_transport,
+    exchange_inner_function,
+]
 
 
 @pytest.mark.parametrize("listen", LISTENERS, ids=lambda each: each.__name__)
@@ -425,6 +459,45 @@ async def test_headers_that_are_added_to_our_client_go_out() -> None:
         ["x-number-1"],
         ["x-number-1", "x-number-2"],
     ]
+
+
+async def test_cookies_and_parameters_of_our_client_go_out() -> None:
+    """As they would from any client."""
+    async with FakeService() as service, open_embedder(service.endpoint) as embedder:
+        await embedder.embed_image(jpeg(1))
+        our_client(embedder).cookies.set("a", "b")
+        await embedder.embed_image(jpeg(2))
+        our_client(embedder).params = httpx.QueryParams({"x": "y"})
+        await embedder.embed_image(jpeg(3))
+    plain, with_cookie, with_both = service.calls
+    assert "cookie" not in plain.headers
+    assert with_cookie.headers["cookie"] == with_both.headers["cookie"] == "a=b"
+    assert with_both.target.endswith("x=y")
+
+
+async def test_a_timeout_of_our_client_counts() -> None:
+    """It makes an attempt fail, which is tried again."""
+    replies = iter([Reply(hang=True)])
+    async with (
+        FakeService(lambda call: next(replies, None) or good_reply(call)) as service,
+        open_embedder(service.endpoint) as embedder,
+    ):
+        our_client(embedder).timeout = httpx.Timeout(0.05)
+        assert (await embedder.embed_image(jpeg(1))).attempts == 2
+
+
+async def test_what_a_hook_read_before_it_raised_is_not_lost() -> None:
+    """A 403 whose words tell of a quota is a used-up quota, hook or not."""
+
+    async def strict(response: httpx.Response) -> None:
+        await response.aread()
+        response.raise_for_status()
+
+    refusal = error_reply(403, "Out of call volume quota. Quota will be replenished in 2 days.")
+    async with FakeService(lambda _: refusal) as service, open_embedder(service.endpoint) as embedder:
+        our_client(embedder).event_hooks["response"].append(strict)
+        with pytest.raises(QuotaExceededError):
+            await embedder.embed_image(jpeg(1))
 
 
 async def test_both_doors_of_our_client_send_the_same() -> None:

@@ -7,6 +7,7 @@ import json
 import logging
 import pickle
 import traceback
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
@@ -24,6 +25,9 @@ from semart_vectors.errors import (
     RetriesExhaustedError,
     RunError,
 )
+
+if TYPE_CHECKING:
+    from semart_vectors.embedder import EmbedderOptions
 
 
 @pytest.mark.parametrize("key", [None, "", "  ", "with\nnewline", "schlüssel"])
@@ -106,3 +110,17 @@ def test_a_key_has_no_repr_that_shows_it() -> None:
     key = Key("s3cr3t-canary")
     assert "s3cr3t" not in f"{key!r} {key.value!r}"
     assert str(key.value) == "s3cr3t-canary"
+
+
+@pytest.mark.parametrize("wrong", [{"model_version": "2020-01-01"}, {"max_in_flight": 0}])
+def test_an_error_of_configuration_does_not_bring_the_key_along(wrong: EmbedderOptions) -> None:
+    """Nor does its traceback with variables, which error trackers show."""
+    key = "s3cr3t-canary"
+    environ = {"VISION_ENDPOINT": "https://a.example", "VISION_KEY": key}
+    try:
+        AsyncVisionEmbedder.from_env(environ, **wrong)
+    except ConfigurationError as error:
+        trace = traceback.TracebackException.from_exception(error, capture_locals=True)
+    frames = [frame for frame in trace.stack if frame.filename != __file__]
+    assert frames
+    assert not [frame for frame in frames if key in str(frame.locals)]

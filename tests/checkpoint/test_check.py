@@ -13,7 +13,7 @@ from fake_service import MODEL
 from semart_vectors import check_checkpoint
 from semart_vectors.checkpoint.status import read_status
 from semart_vectors.checkpoint.store import Checkpoint
-from semart_vectors.errors import CheckpointInUseError, ConfigurationError
+from semart_vectors.errors import CheckpointInUseError, CheckpointMismatchError, ConfigurationError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,3 +125,13 @@ def test_a_folder_that_is_no_checkpoint_is_said_to_be_none(tmp_path: Path) -> No
         with pytest.raises(ConfigurationError, match="is no checkpoint"):
             check_checkpoint(folder, repair=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_checkpoint_of_another_format_is_not_called_damaged(checkpoint: Path) -> None:
+    """Nothing of it is compared or moved."""
+    (checkpoint / "_checkpoint.json").write_text('{"format_version": 3, "model_version": "x"}')
+    before = {path: path.read_bytes() for path in checkpoint.rglob("*") if path.is_file()}
+    for repair in (False, True):
+        with pytest.raises(CheckpointMismatchError, match="format 3 instead of 2"):
+            check_checkpoint(checkpoint, repair=repair)
+    assert before == {path: path.read_bytes() for path in checkpoint.rglob("*") if path.is_file()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -609,3 +609,34 @@ def test_a_journal_that_could_not_be_removed_does_not_bring_an_old_vector_back(
     kill(checkpoint)
     with open_checkpoint(tmp_path):
         np.testing.assert_array_equal(read(tmp_path)["a.jpg"], vector_for(b"new"))
+
+
+def test_another_format_without_a_checksum_is_refused_and_left_alone(tmp_path: Path) -> None:
+    """It is no damage: a later version may sum up its description otherwise."""
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done("a.jpg")])
+    (tmp_path / "_checkpoint.json").write_text('{"format_version": 3, "model_version": "x"}')
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for enter in (open_checkpoint, peek):
+        with pytest.raises(CheckpointMismatchError, match="format 3 instead of 2"):
+            enter(tmp_path)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_a_part_for_which_no_thread_can_start_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is asked to stop, and the journal keeps what came in."""
+    monkeypatch.setattr(parts_module, "ROWS_A_PART", 2)
+    checkpoint = open_checkpoint(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Thread, "start", _no_thread)
+        checkpoint.record([done("a.jpg"), done("b.jpg")])
+        assert "thread" in str(checkpoint.trouble)
+        checkpoint.record([done("c.jpg")])
+    checkpoint.close()
+    assert set(read(tmp_path)) == {"a.jpg", "b.jpg", "c.jpg"}
+
+
+def _no_thread(_: Thread) -> None:
+    raise RuntimeError("can't start new thread")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from semart_vectors.streams import reading
 from semart_vectors.streams.reading import Reader
 
 if TYPE_CHECKING:
@@ -145,3 +146,41 @@ def test_a_loop_that_ends_meanwhile_is_no_error_of_the_thread() -> None:
 
     asyncio.run(leave())
     is_over.set()
+
+
+async def test_a_busy_loop_does_not_wait_for_slow_reads() -> None:
+    """However many ask at once: here it is the loop that ends their reads."""
+    is_over = threading.Event()
+    reader: Reader[int, bool] = Reader(lambda _: is_over.wait(30), threads=4)
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        tasks = [group.create_task(reader.read(number)) for number in range(40)]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not any(task.done() for task in tasks)
+        is_over.set()
+    assert all(task.result() for task in tasks)
+    reader.close()
+
+
+async def test_a_busy_loop_waits_for_quick_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are there in the turn in which they were asked for, until one came late."""
+    monkeypatch.setattr(reading, "_LOOP_WAITS_S", 10.0)  # a busy machine may hold any thread up
+    is_slow, go_on = False, threading.Event()
+    reader: Reader[int, float] = Reader(lambda _: go_on.wait(30) if is_slow else 1.0, threads=4)
+    await read_all(reader, range(8))  # once, to learn how long a read takes
+
+    async def turns_taken() -> int:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(reader.read(number)) for number in range(8)]
+            for turns in range(1000):
+                if all(task.done() for task in tasks):
+                    return turns
+                await asyncio.sleep(0)
+            go_on.set()
+        return 1000
+
+    assert await turns_taken() <= 4
+    monkeypatch.setattr(reading, "_LOOP_WAITS_S", 0.001)
+    is_slow = True
+    assert await turns_taken() == 1000
+    reader.close()

@@ -91,6 +91,7 @@ class Connection:
         """Close the client, if it is ours."""
         if self._own is not None:
             await self._own.client.aclose()
+            await self._own.transport.aclose()  # under which somebody may have put another
 
     async def send(self, request: ServiceRequest) -> ServiceAnswer:
         """Send a request once, and return the whole answer, a refusal without the key in it.

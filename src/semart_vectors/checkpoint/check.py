@@ -15,6 +15,7 @@ from semart_vectors.checkpoint.lock import locked
 from semart_vectors.checkpoint.parquet import count_rows, verify_bytes
 from semart_vectors.checkpoint.parts import model_versions, read_index_rows
 from semart_vectors.checkpoint.quarantine import quarantine
+from semart_vectors.checkpoint.recovery import refuse_other_format
 from semart_vectors.checkpoint.store import Checkpoint
 from semart_vectors.errors import CheckpointDamagedError, ConfigurationError
 from semart_vectors.files import disk_errors
@@ -54,7 +55,7 @@ def check_checkpoint(checkpoint: str | os.PathLike[str], *, repair: bool = False
     Raises:
         ConfigurationError: the folder is no checkpoint.
         CheckpointInUseError: a job is writing to it.
-        CheckpointMismatchError: for a repair: the parts are of two models.
+        CheckpointMismatchError: it is of another format; for a repair: the parts are of two models.
         DiskError: the disk refused.
     """
     folder = CheckpointFolder(checkpoint)
@@ -62,6 +63,8 @@ def check_checkpoint(checkpoint: str | os.PathLike[str], *, repair: bool = False
         if not folder.identity.exists() and not folder.vector_files():
             raise ConfigurationError(f"{folder.path} is no checkpoint; `semart-vectors embed` makes one")
         with locked(folder, to_write=repair):
+            if folder.identity.exists():
+                refuse_other_format(folder)
             report = _check(folder)
             for path in folder.vector_files() if repair else ():
                 if not folder.is_part(path):
