@@ -22,6 +22,7 @@ from semart_vectors.calls.key import Key
 from semart_vectors.errors import (
     AuthenticationError,
     ConfigurationError,
+    ItemError,
     RetriesExhaustedError,
     RunError,
 )
@@ -124,3 +125,18 @@ def test_an_error_of_configuration_does_not_bring_the_key_along(wrong: EmbedderO
     frames = [frame for frame in trace.stack if frame.filename != __file__]
     assert frames
     assert not [frame for frame in frames if key in str(frame.locals)]
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 500])
+async def test_no_attribute_of_an_error_has_the_key(service: FakeService, status: int) -> None:
+    """However the answer spelled it, in its body or its headers."""
+    key = "s3cr3t-canary"
+    spelled = "".join(f"\\u{ord(letter):04x}" for letter in key)
+    body = f'{{"error": {{"code": "{spelled}", "message": "{spelled}"}}}}'.encode()
+    service.answer = lambda _: Reply(status, body, {"apim-request-id": key})
+    async with AsyncVisionEmbedder(service.endpoint, key, requests_per_second=None, retry=QUICK) as embedder:
+        with pytest.raises((ItemError, RunError)) as caught:
+            await embedder.embed_image(jpeg(1))
+    attributes = vars(caught.value)
+    assert (attributes["status_code"], attributes["request_id"]) == (status, "***")
+    assert key not in str(attributes)

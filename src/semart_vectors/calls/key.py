@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 import json
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from semart_vectors.errors import ConfigurationError
 from semart_vectors.service.messages import ServiceAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _MIN_SECRET_LENGTH = 6
 """A shorter key would be found in sentences of ours."""
@@ -67,10 +67,21 @@ class Key:
         return ServiceAnswer(answer.status, headers, body)
 
     def hide_in_error(self, error: ErrorT) -> ErrorT:
-        """Take the key out of an error's words, and out of the frames that its traceback would keep."""
+        """Take the key out of an error's words and attributes, and out of the frames that it would keep."""
         error.args = tuple(self.hide(str(text)) for text in error.args)
+        vars(error).update(self._hide_in(vars(error)))
         error.__context__ = None
         return error.with_traceback(None)
+
+    def _hide_in(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Take it out of what an answer named: a code, say, that JSON spelled letter by letter."""
+        hidden = dict(values)
+        for name, value in values.items():
+            if isinstance(value, str):
+                hidden[name] = self.hide(value)
+            elif isinstance(value, dict):
+                hidden[name] = self._hide_in(value)
+        return hidden
 
 
 def _written_forms(key: Secret) -> list[Secret]:
