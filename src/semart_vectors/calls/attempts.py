@@ -136,8 +136,8 @@ class Calls:
         call.attempts += 1
         try:
             with token.shielded(), self._deadlines.limit():
-                answer = await self._connection.send(request)
-            vector = read_vector(answer, model_version=self._model_version)
+                # Without a name: as a variable here, an answer that repeats the key would be in tracebacks.
+                vector = read_vector(await self._connection.send(request), model_version=self._model_version)
         except TimeoutError:
             pass  # raised below, where it does not bring the frames within along
         except ItemError as error:
