@@ -22,7 +22,7 @@ EMBED = ("embed", "images", "--checkpoint", "ck")
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ((), "90 images: 0 done, 0 failed before, 90 to do, up to 1 minutes at 10 a second\n"),
+        ((), "90 images: 0 done, 0 failed before, 90 to do, up to 1 minute at 10 a second\n"),
         (("--requests-per-second=0.5",), ", 90 to do, up to 3 minutes at 0.5 a second\n"),
         (("--requests-per-second=auto",), ", 90 to do\n"),
     ],

@@ -135,7 +135,7 @@ def test_a_table_of_another_model_is_refused(url: str, tmp_path: Path) -> None:
             gallery.search(other)
         path = merged(tmp_path, vectors_of(2), model="2022-04-11")
         assert load_vectors(path, url, replace=True).inserted == 2
-        with pytest.raises(ModelMismatchError, match="2022-04-11: vectors of two models"):
+        with pytest.raises(ModelMismatchError, match="2022-04-11: vectors of different models"):
             gallery.search(query(vectors_of(1)[0]))
 
 

@@ -82,7 +82,7 @@ def test_a_condition_is_sql(gallery: AnyGallery, where: str, years: list[int]) -
 
 def test_it_refuses_what_means_nothing(gallery: AnyGallery) -> None:
     """A query of another model, no neighbours, and what is no condition."""
-    with pytest.raises(ModelMismatchError, match="vectors of two models cannot be compared"):
+    with pytest.raises(ModelMismatchError, match="vectors of different models cannot be compared"):
         gallery.search(query(VECTORS[0], model="2022-04-11"))
     with pytest.raises(ConfigurationError, match="k must be at least 1"):
         gallery.search(query(VECTORS[0]), k=0)
