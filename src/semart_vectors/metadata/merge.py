@@ -72,7 +72,7 @@ def merge_vectors(
     Raises:
         MetadataError: the table cannot be used, or no name in it has a vector.
         ConfigurationError: the output cannot be written there, or the checkpoint holds no vectors yet.
-        CheckpointError: the checkpoint is damaged, holds vectors of two models, or changed meanwhile.
+        CheckpointError: the checkpoint is damaged, holds vectors of different models, or changed meanwhile.
         DiskError: the disk failed or is full; an earlier output stays as it was.
     """
     output, folder = Path(output), CheckpointFolder(checkpoint)

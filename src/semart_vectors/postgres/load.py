@@ -256,7 +256,7 @@ def _check_table(
     if other:
         raise ModelMismatchError(
             f"the table {table} holds vectors of model {other[0]}, the file those of {model_version}: "
-            "vectors of two models cannot be compared; choose another --table, or use --replace"
+            "vectors of different models cannot be compared; choose another --table, or use --replace"
         )
 
 
