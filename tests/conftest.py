@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,10 @@ pytest_plugins = [
     "scorecard",
     "semart_vectors.emulator.pytest_plugin",
 ]
+
+# Who starts the tests in the background of a script has SIGINT ignored, in the commands under test too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
