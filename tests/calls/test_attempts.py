@@ -223,6 +223,17 @@ async def test_an_outage_that_does_not_end_is_not_the_images_fault(
     assert not caught.value.batch.failures
 
 
+def _through(client: httpx.AsyncClient, *, max_in_flight: int) -> AsyncVisionEmbedder:
+    return AsyncVisionEmbedder(
+        "https://a.example",
+        "k",
+        max_in_flight=max_in_flight,
+        requests_per_second=None,
+        retry=QUICK,
+        http_client=client,
+    )
+
+
 def _lacks_descriptors(_: httpx.Request) -> httpx.Response:
     error = httpx.ConnectError("All connection attempts failed")
     error.__cause__ = OSError(errno.EMFILE, "Too many open files")
@@ -233,14 +244,7 @@ async def test_without_any_descriptor_the_run_stops() -> None:
     """After several tries with a single call in flight; no image has failed."""
     async with (
         httpx.AsyncClient(transport=httpx.MockTransport(_lacks_descriptors)) as client,
-        AsyncVisionEmbedder(
-            "https://a.example",
-            "k",
-            max_in_flight=3,
-            requests_per_second=None,
-            retry=QUICK,
-            http_client=client,
-        ) as embedder,
+        _through(client, max_in_flight=3) as embedder,
     ):
         with pytest.raises(OutOfResourcesError, match="ulimit -n") as caught:
             await embedder.embed_images(jpeg(number) for number in range(10))
@@ -276,14 +280,7 @@ async def test_who_is_cancelled_while_descriptors_lack_leaves_its_place_to_other
 
     async with (
         httpx.AsyncClient(transport=httpx.MockTransport(transport)) as client,
-        AsyncVisionEmbedder(
-            "https://a.example",
-            "k",
-            max_in_flight=2,
-            requests_per_second=None,
-            retry=QUICK,
-            http_client=client,
-        ) as embedder,
+        _through(client, max_in_flight=2) as embedder,
     ):
         async with asyncio.TaskGroup() as group:
             group.create_task(embedder.embed_image(jpeg(1)))
@@ -390,14 +387,7 @@ async def test_fewer_calls_begin_where_descriptors_lack() -> None:
 
     async with (
         httpx.AsyncClient(transport=httpx.MockTransport(transport)) as client,
-        AsyncVisionEmbedder(
-            "https://a.example",
-            "k",
-            max_in_flight=8,
-            requests_per_second=None,
-            retry=QUICK,
-            http_client=client,
-        ) as embedder,
+        _through(client, max_in_flight=8) as embedder,
     ):
         batch = await embedder.embed_images(jpeg(number) for number in range(30))
         assert (len(batch.sources), most, embedder.max_in_flight) == (30, 2, 2)
@@ -429,14 +419,7 @@ async def test_a_lack_of_descriptors_takes_no_slot_while_some_are_free() -> None
 
     async with (
         httpx.AsyncClient(transport=httpx.MockTransport(transport)) as client,
-        AsyncVisionEmbedder(
-            "https://a.example",
-            "k",
-            max_in_flight=8,
-            requests_per_second=None,
-            retry=QUICK,
-            http_client=client,
-        ) as embedder,
+        _through(client, max_in_flight=8) as embedder,
     ):
         batch = await embedder.embed_images(jpeg(number) for number in range(3))
         assert (len(batch.sources), embedder.max_in_flight) == (3, 8)

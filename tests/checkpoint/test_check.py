@@ -10,6 +10,7 @@ import pytest
 
 from checkpoint_records import done, failed
 from fake_service import MODEL
+from helpers import contents
 from semart_vectors import check_checkpoint
 from semart_vectors.checkpoint.status import read_status
 from semart_vectors.checkpoint.store import Checkpoint
@@ -43,11 +44,11 @@ def flip(path: Path) -> None:
 
 def test_a_whole_checkpoint_is_said_to_be(checkpoint: Path) -> None:
     """With how much was read; nothing is changed."""
-    before = {path: path.read_bytes() for path in checkpoint.rglob("*") if path.is_file()}
+    before = contents(checkpoint)
     report = check_checkpoint(checkpoint)
     assert (report.files, report.vectors, report.damaged) == (8, 3, ())
     assert report.bytes == sum(map(len, before.values()))
-    assert before == {path: path.read_bytes() for path in checkpoint.rglob("*") if path.is_file()}
+    assert before == contents(checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -130,8 +131,8 @@ def test_a_folder_that_is_no_checkpoint_is_said_to_be_none(tmp_path: Path) -> No
 def test_a_checkpoint_of_another_format_is_not_called_damaged(checkpoint: Path) -> None:
     """Nothing of it is compared or moved."""
     (checkpoint / "_checkpoint.json").write_text('{"format_version": 3, "model_version": "x"}')
-    before = {path: path.read_bytes() for path in checkpoint.rglob("*") if path.is_file()}
+    before = contents(checkpoint)
     for repair in (False, True):
         with pytest.raises(CheckpointMismatchError, match="format 3 instead of 2"):
             check_checkpoint(checkpoint, repair=repair)
-    assert before == {path: path.read_bytes() for path in checkpoint.rglob("*") if path.is_file()}
+    assert before == contents(checkpoint)

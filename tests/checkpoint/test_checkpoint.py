@@ -15,6 +15,7 @@ import pytest
 
 from checkpoint_records import done, failed
 from fake_service import MODEL, vector_for
+from helpers import contents
 from semart_vectors import files as files_module
 from semart_vectors.checkpoint import (
     catalogue as catalogue_module,
@@ -616,11 +617,11 @@ def test_another_format_without_a_checksum_is_refused_and_left_alone(tmp_path: P
     with open_checkpoint(tmp_path) as checkpoint:
         checkpoint.record([done("a.jpg")])
     (tmp_path / "_checkpoint.json").write_text('{"format_version": 3, "model_version": "x"}')
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    before = contents(tmp_path)
     for enter in (open_checkpoint, peek):
         with pytest.raises(CheckpointMismatchError, match="format 3 instead of 2"):
             enter(tmp_path)
-    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert before == contents(tmp_path)
 
 
 def test_a_part_for_which_no_thread_can_start_loses_nothing(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from helpers import contents
 from semart_vectors.demo import sample as sample_module
 from semart_vectors.demo.motifs import KINDS, motifs_of, paint
 from semart_vectors.demo.sample import Sample, make_sample
@@ -43,11 +44,6 @@ def cleaned(rows: list[Row]) -> list[Row]:
         first.setdefault(row["IMAGE_FILE"], row)
     count = Counter(row["AUTHOR"] for row in first.values())
     return [row for row in first.values() if count[row["AUTHOR"]] > 15 and "UNKNOWN" not in row["AUTHOR"]]
-
-
-def files(directory: Path) -> dict[str, bytes]:
-    """Return the contents of all files below a folder."""
-    return {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file()}
 
 
 def test_tables_have_the_form_of_semart(made_sample: Sample, rows: list[Row]) -> None:
@@ -150,7 +146,7 @@ def test_interrupted_sample_is_made_again_to_the_byte(
     image = next(sample.images_dir.iterdir())
     shutil.copy(sample.directory / SPLITS[1], torn)
     (torn / "Images" / f"{image.name}.part").write_bytes(image.read_bytes()[:500])
-    assert files(make_sample(torn).directory) == files(sample.directory)
+    assert contents(make_sample(torn).directory) == contents(sample.directory)
     assert sample.n_images == 28
 
 
@@ -161,7 +157,7 @@ def test_other_collection_is_left_alone(tmp_path: Path, stranger: str) -> None:
     (tmp_path / stranger).write_bytes(b"precious")
     with pytest.raises(MetadataError, match="another collection"):
         make_sample(tmp_path)
-    assert files(tmp_path) == {stranger: b"precious"}
+    assert contents(tmp_path) == {stranger: b"precious"}
 
 
 @pytest.mark.parametrize(("kind", "motif"), [(kind, motif) for kind in KINDS for motif in motifs_of(kind)])

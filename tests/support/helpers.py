@@ -44,3 +44,9 @@ def make_images(folder: Path, count: int, *, first: int = 0) -> dict[str, bytes]
     for name, content in images.items():
         (folder / name).write_bytes(content)
     return images
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of all files below a folder, by their path in it."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
