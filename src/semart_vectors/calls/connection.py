@@ -203,7 +203,8 @@ class _OwnClient:
         )
 
 
-def _functions(client: type[httpx.AsyncClient] = httpx.AsyncClient) -> tuple[Any, ...]:
+def _functions() -> tuple[Any, ...]:
+    client = httpx.AsyncClient
     return (
         client.send,
         client.build_request,
