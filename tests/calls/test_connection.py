@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import ssl
 import zlib
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Self
@@ -16,6 +15,7 @@ import pytest
 import respx
 import trustme
 
+from certificates import context_of
 from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import QUICK, jpeg
 from semart_vectors import AsyncVisionEmbedder
@@ -58,13 +58,6 @@ async def http_client(request: pytest.FixtureRequest) -> AsyncIterator[HttpClien
 def open_embedder(endpoint: str, http_client: HttpClient | None = None) -> AsyncVisionEmbedder:
     """Make an embedder that is quick to try again."""
     return AsyncVisionEmbedder(endpoint, KEY, requests_per_second=None, retry=QUICK, http_client=http_client)
-
-
-def context_of(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    """Serve with a certificate."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    certificate.configure_cert(context)
-    return context
 
 
 async def test_a_server_that_nobody_vouches_for_never_sees_the_key(

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from command_in_process import cli_here
-from command_line import cli, end, start
+from command_line import EMBED, cli, embed, end, start
 from fake_service import FakeService, Reply, error_reply, good_reply
 from helpers import make_images
 
@@ -25,12 +25,6 @@ COMMANDS = (
     *("demo", "clean", "embed", "status", "check", "merge"),
     *("search", "map", "load", "export", "emulator"),
 )
-EMBED = ("embed", "images", "--checkpoint", "ck", "--requests-per-second=1000")
-
-
-async def embed(cwd: Path, service: FakeService | None, *options: str) -> Ran:
-    """Run the embed command on the images in a folder, as a process."""
-    return await cli(*EMBED, *options, cwd=cwd, service=service)
 
 
 def embed_here(cwd: Path, service: FakeService | None, *options: str) -> Ran:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from pictures import saved
 from semart_vectors.emulator.computed_vectors import image_vector, text_vector
 from semart_vectors.emulator.image_decoding import decode_image
 
@@ -27,13 +27,6 @@ def scene(sky: str, land: str, horizon: int) -> Image.Image:
     return image
 
 
-def encoded(image: Image.Image, image_format: str = "PNG", **options: int) -> bytes:
-    """Return the bytes of a picture."""
-    file = io.BytesIO()
-    image.save(file, image_format, **options)
-    return file.getvalue()
-
-
 def cosine(one: bytes, other: bytes) -> float:
     """Return the cosine of two pictures' vectors."""
     a, b = (image_vector(decode_image(body), MODEL).astype(np.float64) for body in (one, other))
@@ -43,16 +36,16 @@ def cosine(one: bytes, other: bytes) -> float:
 def test_near_duplicates_are_near_and_others_are_not() -> None:
     """A smaller, recompressed or brighter copy stays above 0.9; another scene falls below 0.6."""
     image = scene("skyblue", "forestgreen", 70)
-    assert cosine(encoded(image), encoded(image, "BMP")) == pytest.approx(1, abs=1e-6)
-    assert cosine(encoded(image), encoded(image, "JPEG", quality=80)) > 0.9
-    assert cosine(encoded(image), encoded(image.resize((320, 240)))) > 0.9
-    assert cosine(encoded(image), encoded(Image.effect_mandelbrot((160, 120), (-2, -1, 1, 1), 90))) < 0.6
+    assert cosine(saved(image), saved(image, "BMP")) == pytest.approx(1, abs=1e-6)
+    assert cosine(saved(image), saved(image, "JPEG", quality=80)) > 0.9
+    assert cosine(saved(image), saved(image.resize((320, 240)))) > 0.9
+    assert cosine(saved(image), saved(Image.effect_mandelbrot((160, 120), (-2, -1, 1, 1), 90))) < 0.6
 
 
 def test_the_same_picture_has_the_same_vector_on_every_machine() -> None:
     """Arithmetic on whole numbers gives the very bytes that were written down here."""
     patches = Image.frombytes("RGB", (8, 8), bytes(range(192))).resize((96, 96), Image.Resampling.NEAREST)
-    vector = image_vector(decode_image(encoded(patches)), MODEL)
+    vector = image_vector(decode_image(saved(patches)), MODEL)
     assert hashlib.sha256(vector.tobytes()).hexdigest()[:16] == "a06e8d972f676653"
 
 
@@ -62,14 +55,14 @@ def test_texts_are_near_by_words_and_colours() -> None:
         text_vector(t, MODEL) for t in ("Ship in a storm", "a ship, in calm", "old man sits")
     )
     assert storm @ calm > 0.5 > abs(storm @ other) + 0.3
-    red, green = (image_vector(decode_image(encoded(scene(c, c, 70))), MODEL) for c in ("red", "green"))
+    red, green = (image_vector(decode_image(saved(scene(c, c, 70))), MODEL) for c in ("red", "green"))
     assert text_vector("red", MODEL) @ red > text_vector("red", MODEL) @ green + 0.1
 
 
 def test_transparent_is_white() -> None:
     """What cannot be seen of a picture does not count."""
     clear, white = Image.new("RGBA", (40, 40), (255, 0, 0, 0)), Image.new("RGB", (40, 40), "white")
-    assert cosine(encoded(clear), encoded(white)) == pytest.approx(1)
+    assert cosine(saved(clear), saved(white)) == pytest.approx(1)
 
 
 @pytest.mark.skipif(not PHOTOGRAPHS.is_dir(), reason="the real photographs are not on this machine")

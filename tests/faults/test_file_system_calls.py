@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from fake_service import FakeService
-from outside import Ran, Site, needs
+from outside import Site, needs
 from semart_vectors.checkpoint.status import read_status
 from semart_vectors.errors import ConfigurationError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from command_line import Ran
     from scorecard import Extent
 
 CHANGING = (

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fake_service import FakeService
-from outside import IN_FLIGHT, Ran, Site, needs
+from outside import IN_FLIGHT, Site, needs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from command_line import Ran
     from scorecard import Extent
 
 STRACE = (

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 IN_FLIGHT = 4
 NAMES = st.sampled_from([f"{letter}.jpg" for letter in "abcdefgh"] + ["caf\xe9/\u2603 \n.jpg", "x/a.jpg"])
-PLACES = st.floats(0, 1, exclude_max=True)
 CONTENTS = st.integers(0, 12).map(jpeg)
 
 

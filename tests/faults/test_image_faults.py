@@ -10,7 +10,7 @@ import socket
 import zlib
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from PIL import Image
 from command_line import cli, end, start
 from fake_service import Call, FakeService, Reply, good_reply, vector_for
 from helpers import jpeg
+from pictures import frames, saved
 from semart_vectors import ImageRepair
 from semart_vectors.errors import InvalidInputError
 from semart_vectors.images.read_image import MAX_BYTES, check_image
@@ -33,13 +34,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.row(21)
 
 EMBED = ("embed", "images", "--requests-per-second=1000", "--max-in-flight=2", "--checkpoint")
-
-
-def saved(image: Image.Image, format_: str, **options: Any) -> bytes:
-    """Return an image as a file."""
-    file = io.BytesIO()
-    image.save(file, format_, **options)
-    return file.getvalue()
 
 
 def noise(mode: str, size: tuple[int, int] = (40, 30)) -> Image.Image:
@@ -60,12 +54,6 @@ def blank_png(size: tuple[int, int], *, bits: int = 1, colour_type: int = 0) -> 
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         len(data).to_bytes(4) + kind + data + zlib.crc32(kind + data).to_bytes(4) for kind, data in chunks
     )
-
-
-def frames(format_: str) -> bytes:
-    """Return an animation, or several pages."""
-    first, *others = (Image.new("RGB", (20, 30), colour) for colour in ("red", "green", "blue"))
-    return saved(first, format_, save_all=True, append_images=others)
 
 
 def rotated() -> bytes:

@@ -7,13 +7,12 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from command_line import embed
-from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
+from fake_service import Call, FakeService, Reply, error_reply, good_reply
 from helpers import QUICK, make_images
+from jobs import check_vectors
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
 from semart_vectors.checkpoint.failures import read_failures
 from semart_vectors.errors import (
@@ -97,10 +96,7 @@ async def check_stopped(service: Turning, folder: Path) -> int:
 def check_finished(service: Turning, folder: Path, images: dict[str, bytes]) -> None:
     """Check that each image has its vector, and was paid for once."""
     assert Counter(service.good) == Counter(images.values())
-    table = pd.read_parquet(folder / "ck" / "vectors")
-    assert sorted(table["image_file"]) == sorted(images)
-    for name, vector in zip(table["image_file"], table["vector"], strict=True):
-        np.testing.assert_array_equal(vector, vector_for(images[name]))
+    check_vectors(folder, images)
 
 
 def open_embedder(service: FakeService) -> AsyncVisionEmbedder:

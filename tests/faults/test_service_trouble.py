@@ -14,6 +14,7 @@ import pytest
 
 from fake_service import Call, FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import QUICK, jpeg, make_images
+from jobs import check_vectors
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob, RetryPolicy
 from semart_vectors.calls import circuit_breaker as _breaker, health as _health
 from semart_vectors.calls.limiter import SteadyLimiter
@@ -114,24 +115,14 @@ async def test_random_failures_lose_no_image(extent: Extent, score: Score, tmp_p
         FakeService(answer, latency_s=0.005) as service,
         AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=None, retry=policy) as embedder,
     ):
-        report = await EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "c").run()
+        report = await EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck").run()
     assert (report.embedded, report.failed) == (count, 0)
     assert sorted(service.paid) == sorted(images.values())  # each once
-    await asyncio.to_thread(check_vectors, tmp_path / "c", images)
+    await asyncio.to_thread(check_vectors, tmp_path, images)
     calls = len(service.calls) / count
     assert report.calls == len(service.calls)
     assert calls <= 1.35
     score(f"0 of {count:,} failed, {calls:.2f} calls an image")
-
-
-def check_vectors(checkpoint: Path, images: dict[str, bytes]) -> None:
-    """Compare every vector with that of its image."""
-    import pandas as pd  # noqa: PLC0415 - takes long, and few tests here need it
-
-    table = pd.read_parquet(checkpoint / "vectors").set_index("image_file")
-    assert set(table.index) == set(images)
-    for name, content in images.items():
-        np.testing.assert_array_equal(table.loc[name, "vector"], vector_for(content))
 
 
 DOWN_FROM_S, DOWN_TO_S = 60.0, 660.0

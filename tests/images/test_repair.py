@@ -8,7 +8,7 @@ import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from PIL import Image
 
 from fake_service import vector_for
 from helpers import jpeg
+from pictures import frames, saved
 from semart_vectors import EmbeddingJob, ImageRepair
 from semart_vectors.errors import ConfigurationError, InvalidInputError
 from semart_vectors.images import read_image as load_module, repair as repairs_module
@@ -28,13 +29,6 @@ if TYPE_CHECKING:
 
     from fake_service import FakeService
     from semart_vectors import AsyncVisionEmbedder
-
-
-def saved(image: Image.Image, format_: str, **options: Any) -> bytes:
-    """Return an image as a file."""
-    file = io.BytesIO()
-    image.save(file, format_, **options)
-    return file.getvalue()
 
 
 def halves(mode: str = "RGB", size: tuple[int, int] = (40, 20)) -> Image.Image:
@@ -55,12 +49,6 @@ def deep(format_: str) -> bytes:
     """Return a grey image of 16 bits, from black to white."""
     shades = np.linspace(0, 65_535, 40 * 20).astype(np.uint16).reshape(20, 40)
     return saved(Image.fromarray(shades), format_)
-
-
-def frames(format_: str) -> bytes:
-    """Return an animation, or a file of three pages."""
-    first, *others = (Image.new("RGB", (20, 30), colour) for colour in ("red", "green", "blue"))
-    return saved(first, format_, save_all=True, append_images=others)
 
 
 def opened(data: bytes) -> Image.Image:

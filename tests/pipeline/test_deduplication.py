@@ -8,8 +8,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from fake_service import FakeService
-from helpers import QUICK, jpeg, make_images
-from jobs import check_vectors, run, write_images
+from helpers import QUICK, jpeg, make_images, write_images
+from jobs import check_vectors, run
 from semart_vectors import AsyncVisionEmbedder
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from fake_service import Call, FakeService, Reply, error_reply, good_reply
-from helpers import QUICK, jpeg, make_images, tiny_jpegs
-from jobs import check_vectors, failures, run, status, write_images
+from helpers import QUICK, jpeg, make_images, tiny_jpegs, write_images
+from jobs import check_vectors, failures, run, status
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
 from semart_vectors.calls import health as _health
 from semart_vectors.errors import AuthenticationError, OutOfResourcesError, ServiceUnavailableError

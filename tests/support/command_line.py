@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +13,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fake_service import FakeService
+
+
+EMBED = ("embed", "images", "--checkpoint", "ck", "--requests-per-second=1000")
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ async def start(
     *arguments: str | Path,
     cwd: Path,
     env: Mapping[str, str] | None = None,
-    before: Callable[[], object] = lambda: None,
+    before: Callable[[], object] | None = None,
 ) -> asyncio.subprocess.Process:
     """Start the command line in a folder, with no more of an environment than is given.
 
@@ -45,8 +47,7 @@ async def start(
         env={**clean, **(env or {})},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        # A shell starts what runs in its background deaf to Ctrl-C, and that is inherited.
-        preexec_fn=lambda: (signal.signal(signal.SIGINT, signal.default_int_handler), before()),
+        preexec_fn=before,
     )
 
 
@@ -65,13 +66,4 @@ async def cli(*arguments: str | Path, cwd: Path, service: FakeService | None = N
 
 async def embed(cwd: Path, service: FakeService | None, *options: str) -> Ran:
     """Run the embed command on the images in a folder."""
-    return await cli(
-        "embed",
-        "images",
-        "--checkpoint",
-        "ck",
-        "--requests-per-second=1000",
-        *options,
-        cwd=cwd,
-        service=service,
-    )
+    return await cli(*EMBED, *options, cwd=cwd, service=service)

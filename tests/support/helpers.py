@@ -40,10 +40,15 @@ def tiny_jpegs(count: int, *, first: int = 0) -> Iterator[bytes]:
 def make_images(folder: Path, count: int, *, first: int = 0) -> dict[str, bytes]:
     """Write `count` different images to a folder, and return their bytes by name."""
     images = {f"{number:05}-image.jpg": jpeg(number) for number in range(first, first + count)}
+    write_images(folder, images)
+    return images
+
+
+def write_images(folder: Path, images: dict[str, bytes]) -> None:
+    """Write images over those of their names."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in images.items():
         (folder / name).write_bytes(content)
-    return images
 
 
 def contents(folder: Path) -> dict[str, bytes]:

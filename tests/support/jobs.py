@@ -43,10 +43,3 @@ def check_vectors(folder: Path, images: dict[str, bytes]) -> None:
     assert sorted(table["image_file"]) == sorted(images)
     for name, vector in zip(table["image_file"], table["vector"], strict=True):
         np.testing.assert_array_equal(vector, vector_for(images[name]))
-
-
-def write_images(folder: Path, images: dict[str, bytes]) -> None:
-    """Write images over those of their names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in images.items():
-        (folder / name).write_bytes(content)

@@ -10,14 +10,14 @@ import os
 import shutil
 import sys
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
 
+from command_line import Ran
 from fake_service import MODEL, vector_for
-from helpers import QUICK, tiny_jpegs
+from helpers import QUICK, tiny_jpegs, write_images
 from semart_vectors import AsyncVisionEmbedder, EmbeddingJob
 from semart_vectors.checkpoint.status import read_status
 from semart_vectors.errors import ConfigurationError
@@ -47,15 +47,6 @@ cli.main()
 """The command line with parts of a few rows, so that one is published often."""
 
 
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
 class Started:
     """A command that runs; its output goes to files, so that nothing waits for who reads it."""
 
@@ -81,9 +72,7 @@ class Site:
         self.checkpoint = checkpoint or folder / "ck"
         self._running = 0
         self.images = {f"{number:06}.jpg": content for number, content in enumerate(tiny_jpegs(count))}
-        (folder / "images").mkdir(parents=True)
-        for name, content in self.images.items():
-            (folder / "images" / name).write_bytes(content)
+        write_images(folder / "images", self.images)
 
     @asynccontextmanager
     async def started(
@@ -132,6 +121,15 @@ class Site:
             self.service.endpoint, "k", requests_per_second=None, max_in_flight=IN_FLIGHT, retry=QUICK
         ) as embedder:
             return await EmbeddingJob(embedder, self.folder / "images", checkpoint=self.checkpoint).run()
+
+    async def finish(self, kept: set[bytes]) -> None:
+        """Run to the end; nothing that is kept is paid for again, and no more than was unsaved."""
+        before, unsaved = len(self.service.paid), await asyncio.to_thread(self.unsaved)
+        self.service.latency_s = 0
+        await self.run_here()
+        assert kept.isdisjoint(self.service.paid[before:])
+        assert len(set(self.service.paid[before:]) & set(self.service.paid[:before])) <= unsaved
+        await asyncio.to_thread(self.check)
 
     def visible(self) -> set[bytes]:
         """Read ``vectors/`` as anybody may at any moment, and return the contents that it has vectors of."""

@@ -49,7 +49,7 @@ async def deliver(
     connection: tuple[Scope, Receive, Send],
     wait: Callable[[float], Awaitable[None]],
 ) -> None:
-    """Send an answer with one of the faults in `DELIVERIES`.
+    """Send an answer with its fault, if that is one of the connection.
 
     `wait` sleeps for a number of seconds, or for less when the emulator closes.
 

@@ -101,8 +101,8 @@ async def _page(_service: EmulatedService, _request: Request) -> Response:
 
 async def _calls(service: EmulatedService, request: Request) -> Response:
     try:
-        after = _whole(request, "after", None, 2**63)
-        limit = _whole(request, "limit", DEFAULT_LIMIT, MAX_LIMIT)
+        after = _whole(request, "after", 2**63)
+        limit = _whole(request, "limit", MAX_LIMIT)
     except ValueError as error:
         return _text(400, str(error))
     settings, latency = service.settings, service.settings.latency()
@@ -121,10 +121,10 @@ async def _calls(service: EmulatedService, request: Request) -> Response:
     return Response(orjson.dumps(content), 200, _HEADERS, media_type="application/json")
 
 
-def _whole(request: Request, name: str, default: int | None, most: int) -> int | None:
+def _whole(request: Request, name: str, most: int) -> int | None:
     text = request.query_params.get(name)
     if text is None:
-        return default
+        return None
     # Not `isdigit`, which takes superscripts, and `int` does not.
     if not re.fullmatch(r"[0-9]{1,19}", text) or int(text) > most:
         raise ValueError(f"'{name}' must be a whole number from 0 to {most}.")

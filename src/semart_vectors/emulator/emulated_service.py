@@ -18,7 +18,7 @@ from semart_vectors.emulator import error_responses
 from semart_vectors.emulator.connection_faults import deliver
 from semart_vectors.emulator.dashboard import dashboard_routes
 from semart_vectors.emulator.error_responses import ErrorResponse
-from semart_vectors.emulator.faults import DELIVERIES, SPOILT
+from semart_vectors.emulator.faults import SPOILT
 from semart_vectors.emulator.faults_over_http import fault_routes
 from semart_vectors.emulator.http_messages import PATH_PREFIX, Answer, Body, GoneError, Request, read_body
 from semart_vectors.emulator.ledger import Ledger, ServedCall
@@ -113,7 +113,7 @@ class EmulatedService:
         self.ledger.record(call)
         self.recent_images.add(call, body.content)
         await self._wait(due_s - loop.time())
-        if fault is None or fault.kind not in DELIVERIES:
+        if fault is None:
             await answer.send(send)
         else:
             await deliver(answer, fault, (scope, receive, send), self._wait)

@@ -29,8 +29,6 @@ NUMBERS: Final[Mapping[str, float]] = MappingProxyType(
     {"cut": 0.5, "slow-headers": 10.0, "drip": 10.0, "length": 1023}
 )
 """The kinds whose value is a number, and its default."""
-DELIVERIES: Final = frozenset({"reset", "cut", "slow-headers", "drip"})
-"""The kinds that change how the answer is sent, not the answer."""
 _NO_HEADER = re.compile(r"[^\x20-\x7e\x80-\xff]")
 _REDIRECTS, _STATUSES = range(300, 400), range(201, 600)
 _HTML = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center></body></html>\r\n"

@@ -92,7 +92,7 @@ class Vectorizer:
         return Answer(_OK, await self._compute(sent, model))
 
     async def _compute(self, sent: _Input, model: str) -> bytes:
-        if sent.url:
+        if sent.url is not None:
             # The emulator stays on this machine: it fetches no address, so none is accessible.
             raise error_responses.invalid(
                 "The provided image url is not accessible.", "ImageUrlNotAccessible"
@@ -112,7 +112,7 @@ class _Input:
     sha256: str
     image: bytes = b""
     text: str | None = None
-    url: str = ""
+    url: str | None = None
 
 
 def _read_input(request: Request, body: Body) -> _Input:
@@ -122,7 +122,7 @@ def _read_input(request: Request, body: Body) -> _Input:
         return _Input(_sha256(text), text=text)
     if request.operation == "vectorizeImage" and content_type == "application/json":
         url = _member(body.content, "url")
-        return _Input(_sha256(url), url=url or "nowhere")
+        return _Input(_sha256(url), url=url)
     if request.operation == "vectorizeImage" and (
         content_type == "application/octet-stream" or content_type.startswith("image/")
     ):
