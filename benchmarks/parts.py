@@ -27,6 +27,7 @@ from peers import HEADERS, QUERY
 from semart_vectors import SteadyLimiter
 from semart_vectors.calls.connection import _OwnClient
 from semart_vectors.images.read_image import LoadedImage, load_file
+from semart_vectors.streams import reading
 from semart_vectors.streams.reading import Reader
 from semart_vectors.streams.stop_token import StopToken
 from semart_vectors.streams.threads import in_thread
@@ -39,6 +40,7 @@ FAST = 1e9
 SLOW, WAITING = 2000, 200
 """Calls a second, and tasks that wait for them."""
 IN_FLIGHT, READERS = 32, 8
+BUSY_FROM = reading._BUSY_FROM  # noqa: SLF001 - what is measured is a detail
 URL = f"http://127.0.0.1:1{QUERY}"
 
 
@@ -167,10 +169,11 @@ def in_workers(
     return run
 
 
-def by_reader(paths: list[str]) -> Callable[[int], Awaitable[None]]:
-    """Read files as an embedder does: a thread reads for all who asked at that moment."""
+def by_reader(paths: list[str], *, waits: bool = True) -> Callable[[int], Awaitable[None]]:
+    """Read files as an embedder does: a thread reads for all who asked at that moment, and the loop waits."""
 
     async def run(_: int) -> None:
+        reading._BUSY_FROM = BUSY_FROM if waits else len(paths) + 1  # noqa: SLF001 - as above
         reader = Reader[str, LoadedImage](load_file, threads=READERS)
         await in_workers(reader.read, paths)()
         reader.close()
@@ -247,6 +250,11 @@ def pairs(paths: list[str], times: int) -> list[Pair]:
         Pair(
             *("`Reader.read`, 32 ask at once", "a thread's visit for each file"),
             *(by_reader(paths), by_visits(paths)),
+            times=len(paths),
+        ),
+        Pair(
+            *("`Reader.read`, 32 ask at once", "the same without the loop's wait"),
+            *(by_reader(paths), by_reader(paths, waits=False)),
             times=len(paths),
         ),
     ]

@@ -13,7 +13,7 @@ from semart_vectors.streams import reading
 from semart_vectors.streams.reading import Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def reciprocal(number: int) -> float:
     return 1 / number
 
 
-async def read_all(reader: Reader[int, float], numbers: range) -> list[float | BaseException]:
+async def read_all(reader: Reader[int, float], numbers: Iterable[int]) -> list[float | BaseException]:
     """Ask for many at once, and return what each got."""
 
     async def one(number: int) -> float | BaseException:
@@ -151,7 +151,8 @@ def test_a_loop_that_ends_meanwhile_is_no_error_of_the_thread() -> None:
 async def test_a_busy_loop_does_not_wait_for_slow_reads() -> None:
     """However many ask at once: here it is the loop that ends their reads."""
     is_over = threading.Event()
-    reader: Reader[int, bool] = Reader(lambda _: is_over.wait(30), threads=4)
+    reader: Reader[int, float] = Reader(lambda number: number < 0 or is_over.wait(30), threads=4)
+    await read_all(reader, range(-8, 0))  # which are quick: it would wait for such
     async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         tasks = [group.create_task(reader.read(number)) for number in range(40)]
         for _ in range(10):
@@ -183,4 +184,51 @@ async def test_a_busy_loop_waits_for_quick_reads(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(reading, "_LOOP_WAITS_S", 0.001)
     is_slow = True
     assert await turns_taken() == 1000
+    reader.close()
+
+
+async def test_however_many_ask_the_loop_waits_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first visit of a turn uses the wait up; the loop goes on, and ends the reads of the second."""
+    monkeypatch.setattr(reading, "_LOOP_WAITS_S", 10.0)
+    monkeypatch.setattr(reading, "_VISIT_S", 1.0)  # 32 reads, however busy the machine is
+    loop = asyncio.get_running_loop()
+    clock, is_used_up, go_on = loop.time, False, threading.Event()
+    monkeypatch.setattr(loop, "time", lambda: clock() + 20 * is_used_up)
+
+    def read(number: int) -> float:
+        nonlocal is_used_up
+        is_used_up |= number == 31
+        return number < 32 or go_on.wait(5)
+
+    reader = Reader(read, threads=4)
+    await read_all(reader, range(8))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(reader.read(number)) for number in range(64)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        go_on.set()
+    assert all(task.result() for task in tasks)
+    reader.close()
+
+
+async def test_a_loop_that_waited_in_vain_waits_again_later_and_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So a slow disk costs it a hundredth of its time; a quick read makes it forget."""
+    now, go_on = 0.0, threading.Event()
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+    reader: Reader[int, float] = Reader(lambda number: number == 0 or go_on.wait(30), threads=4)
+    for _ in range(2):
+        await read_all(reader, [0] * 8)
+        for no_wait_s in (0.01, 0.04, 0.16, 0.64, 0.64):
+            go_on.clear()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(8):
+                    group.create_task(reader.read(1))
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                assert reader._no_wait_until - now == pytest.approx(no_wait_s)
+                go_on.set()
+            await read_all(reader, [0])  # too few to be waited for: the loop learns that reads are quick
+            now += 1
     reader.close()

@@ -31,11 +31,12 @@ _BUSY_FROM = 4
 """So many who ask in one turn of the loop show that it works at its limit, and not at a rate."""
 
 _LOOP_WAITS_S = 0.006
-"""How long a busy loop waits for a visit. A file in memory is read in ten microseconds; with the loop at work
-too it takes ten times that, of both threads' time, as each system call hands the interpreter over."""
+"""How long a busy loop waits in one turn, for all visits together. A file in memory is read in ten
+microseconds; with the loop at work too it takes ten times that, of both threads' time, as each system call
+hands the interpreter over."""
 
 _NO_WAIT_S = 0.01
-"""For how long it waits no more when a visit took longer; four times as long after each further one, so that
+"""For how long it waits no more when that was not enough; four times as long after each further time, so that
 a slow disk costs the loop a hundredth of its time."""
 
 _MAX_LATE = 3
@@ -103,6 +104,7 @@ class Reader(Generic[ItemT, ResultT]):
 
     def _send(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_scheduled = False
+        wait_until = loop.time() + _LOOP_WAITS_S
         size = max(1, min(_MAX_ITEMS_A_VISIT, int(_VISIT_S / self._item_took_s)))
         # Quick visits go one by one: at the same time they would take the interpreter from each other.
         while self._asked and len(self._under_way) * size < self._max_at_once:
@@ -113,11 +115,11 @@ class Reader(Generic[ItemT, ResultT]):
                 visit.is_awaited = len(asked) >= _BUSY_FROM and loop.time() >= self._no_wait_until
                 self._threads.submit(self._visit, visit, loop)
                 if visit.is_awaited:
-                    self._wait_for(visit, loop)
+                    self._wait_for(visit, wait_until, loop)
 
-    def _wait_for(self, visit: _Visit[ItemT, ResultT], loop: asyncio.AbstractEventLoop) -> None:
+    def _wait_for(self, visit: _Visit[ItemT, ResultT], until: float, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            visit.ended.get(timeout=_LOOP_WAITS_S)
+            visit.ended.get(timeout=max(0.0, until - loop.time()))
         except Empty:
             visit.is_awaited = False
             self._no_wait_until = loop.time() + _NO_WAIT_S * 4**self._late_in_a_row
