@@ -164,6 +164,8 @@ async def test_an_embedder_is_opened_once() -> None:
         "http://a.example",
         "https://",
         "https://a.example?x=1",
+        "https://[a.example",
+        "https://a.example:port",
         "http://127.0.0.1.evil.example",
     ],
 )
@@ -295,7 +297,7 @@ async def test_what_is_in_use_can_be_seen(embedder: AsyncVisionEmbedder) -> None
     """Limiter, client and bound are those of the embedder, and cannot be exchanged behind its back."""
     assert isinstance(embedder.limiter, AsyncLimiter)
     assert isinstance(embedder.http_client, httpx.AsyncClient)
-    for name in ("max_in_flight", "http_client"):
+    for name in ("max_in_flight", "http_client", "limiter"):
         with pytest.raises(AttributeError):
             setattr(embedder, name, None)
 

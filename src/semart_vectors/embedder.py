@@ -22,7 +22,14 @@ from semart_vectors.calls.limiter import (
     limiter_for,
 )
 from semart_vectors.calls.retry import RetryPolicy
-from semart_vectors.errors import ConfigurationError, InvalidInputError, ItemError, RunError, causes
+from semart_vectors.errors import (
+    ConfigurationError,
+    InvalidInputError,
+    ItemError,
+    RunError,
+    causes,
+    note_image,
+)
 from semart_vectors.images.read_image import LoadedImage, is_plain_jpeg, load_bytes, load_file
 from semart_vectors.records import Embedding, EmbeddingBatch, EmbeddingFailure, ImageSource, Outcome
 from semart_vectors.service import azure
@@ -111,10 +118,10 @@ class AsyncVisionEmbedder:
         """
         key = Secret((key or "").strip())  # tracebacks with variables show what it was before
         secret = Key(key)
-        self.limiter = limiter_for(limiter, requests_per_second, max_requests_per_second)
+        self._limiter = limiter_for(limiter, requests_per_second, max_requests_per_second)
         """The rate limit in use: a `SteadyLimiter` unless another was given."""
         if max_in_flight is None:
-            max_in_flight = _default_in_flight(self.limiter, max_requests_per_second)
+            max_in_flight = _default_in_flight(self._limiter, max_requests_per_second)
         if type(max_in_flight) is not int or max_in_flight < 1:
             raise ConfigurationError(f"max_in_flight must be a whole number from 1 on, not {max_in_flight!r}")
         if model_version not in MODEL_VERSIONS:
@@ -157,6 +164,11 @@ class AsyncVisionEmbedder:
         endpoint, key = environ["VISION_ENDPOINT"], Secret(environ["VISION_KEY"])
         del environ  # a traceback with variables would show it
         return cls(endpoint, key, **options)
+
+    @property
+    def limiter(self) -> AsyncLimiter:
+        """The rate limit in use: the caller's, or one of ours that keeps to `requests_per_second`."""
+        return self._limiter
 
     @property
     def http_client(self) -> HttpClient:
@@ -233,7 +245,7 @@ class AsyncVisionEmbedder:
             return await self._embed(image, StopToken())
         except ItemError as error:
             error.source = image
-            error.add_note(f"image: {image!r}"[:200])
+            note_image(error, image)
             raise
 
     async def embed_text(self, text: str) -> Embedding:
@@ -276,12 +288,9 @@ class AsyncVisionEmbedder:
         self._open_calls()
         outcomes: dict[int, Outcome] = {}
 
-        async def work(numbered: tuple[int, ImageSource], token: StopToken) -> tuple[int, Outcome]:
-            number, image = numbered
-            try:
-                return number, await self._embed(image, token)
-            except ItemError as error:
-                return number, _failure(image, error)
+        async def work(item: tuple[int, ImageSource], token: StopToken) -> tuple[int, Outcome]:
+            number, image = item
+            return number, await self._outcome(image, token)
 
         def batch() -> EmbeddingBatch:
             return EmbeddingBatch.from_outcomes([outcomes[number] for number in sorted(outcomes)])

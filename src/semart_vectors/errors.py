@@ -185,6 +185,12 @@ class BatchError(ExceptionGroup[ItemError], SemartVectorsError):
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
+def note_image(error: ItemError, image: object) -> None:
+    """Name an image in an error's traceback; of one that was given as bytes, its beginning."""
+    shown = image[:200] if isinstance(image, bytes) else image
+    error.add_note(f"image: {shown!r}"[:200])
+
+
 def is_out_of_resources(error: BaseException) -> bool:
     """Whether an error, or what it came from, says that this machine has no more of something."""
     return any(isinstance(each, OSError) and each.errno in _OUT_OF_RESOURCES for each in causes(error))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from semart_vectors.embedder import EmbedderOptions
 
 
-@pytest.mark.parametrize("key", [None, "", "  ", "with\nnewline", "schlüssel"])
+@pytest.mark.parametrize("key", [None, "", "  ", "with\nnewline", "schlüssel", "with-\udce9-in-it"])
 def test_an_unusable_key_is_refused_and_not_shown(key: str | None) -> None:
     """The sentence names the variable, never the key."""
     with pytest.raises(ConfigurationError, match="VISION_KEY") as caught:

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from semart_vectors.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
     from semart_vectors.calls.key import Key
 
 
@@ -25,21 +27,33 @@ def checked_endpoint(endpoint: str, key: Key) -> str:
     """
     address = endpoint.strip().rstrip("/")
     shown = _shown(address, key)
-    parts = urlsplit(address)
-    try:
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if parts.scheme not in ("https", "http") or not host or parts.query or parts.fragment or parts.username:
+    parts = split_address(address)
+    if (
+        parts is None
+        or parts.scheme not in ("https", "http")
+        or parts.query
+        or parts.fragment
+        or parts.username
+    ):
         raise ConfigurationError(
             f"the endpoint{shown} is not an address such as https://NAME.cognitiveservices.azure.com; "
             "check VISION_ENDPOINT"
         )
-    if parts.scheme == "http" and not is_this_machine(host):
+    if parts.scheme == "http" and not is_this_machine(parts.hostname or ""):
         raise ConfigurationError(
             f"the endpoint{shown} is not encrypted, and the key would be readable on its way; use https://"
         )
     return address
+
+
+def split_address(address: str) -> SplitResult | None:
+    """Take an address apart; None if its host or port cannot be used."""
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port  # either raises what it cannot read
+    except ValueError:
+        return None
+    return parts if host else None
 
 
 def is_this_machine(host: str) -> bool:

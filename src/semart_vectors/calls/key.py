@@ -94,6 +94,6 @@ def _written_forms(key: Secret) -> list[Secret]:
         str.__repr__(text)[1:-1],
         json.dumps(text)[1:-1],
         html.escape(text),
-        quote(text, safe=""),
+        quote(text, safe="", errors="surrogatepass"),
     }
     return [Secret(form) for form in sorted(forms, key=len, reverse=True)]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from semart_vectors.calls.endpoint import is_this_machine
+from semart_vectors.calls.endpoint import is_this_machine, split_address
 from semart_vectors.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -57,18 +56,15 @@ def _proxy_for(scheme: str, netloc: str) -> str | None:
     if not proxy or proxy_bypass(netloc):
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    try:
-        host, _ = urlsplit(proxy).hostname, urlsplit(proxy).port
-    except ValueError:
-        host = None
-    if not host:  # its address may have a password in it
+    parts = split_address(proxy)
+    if parts is None:  # its address may have a password in it
         raise ConfigurationError(
             f"the {scheme} proxy that the environment names is not a usable address; check HTTPS_PROXY and "
             "its siblings"
         )
-    if not proxy.startswith(("http://", "https://")):
+    if parts.scheme not in ("http", "https"):
         raise ConfigurationError(
-            f"the environment names a {urlsplit(proxy).scheme} proxy, and only http and https proxies work "
+            f"the environment names a {parts.scheme} proxy, and only http and https proxies work "
             "here: pass an httpx.AsyncClient that can use it as http_client, or name the endpoint in NO_PROXY"
         )
     return proxy
