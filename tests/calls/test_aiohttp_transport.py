@@ -12,11 +12,16 @@ import pytest
 import trustme
 
 from fake_service import Call, FakeService, Reply
+from semart_vectors.calls import aiohttp_transport as transport_module
 from semart_vectors.calls.aiohttp_transport import AiohttpTransport
+from semart_vectors.calls.proxies_and_certificates import find_route
 from semart_vectors.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from urllib.parse import SplitResult
+
+    from semart_vectors.calls.proxies_and_certificates import Route
 
 
 @pytest.fixture(params=[AiohttpTransport, lambda **_: None], ids=["ours", "httpx's own"])
@@ -206,3 +211,22 @@ async def test_a_proxy_that_is_no_address_is_refused_without_its_password(
         with pytest.raises(ConfigurationError, match="proxy") as caught:
             await client.get("http://a.example")
     assert "s3cr3t" not in str(caught.value)
+
+
+async def test_who_asks_meanwhile_waits_for_the_same_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment is looked at once for an origin, however many first requests there are."""
+    looked: list[str] = []
+
+    def counted(address: SplitResult, **options: Any) -> Route:
+        looked.append(address.netloc)
+        return find_route(address, **options)
+
+    monkeypatch.setattr(transport_module, "find_route", counted)
+    async with (
+        FakeService() as service,
+        httpx.AsyncClient(transport=AiohttpTransport()) as client,
+        asyncio.TaskGroup() as group,
+    ):
+        for _ in range(5):
+            group.create_task(client.get(service.endpoint))
+    assert len(looked) == 1

@@ -307,7 +307,7 @@ def test_restarts_remember_what_was_sent(run_s: int) -> None:
 
 
 def test_a_hold_is_a_pause_that_nobody_asked_for(caplog: pytest.LogCaptureFixture) -> None:
-    """It counts in `free_in_s`, is never shortened, and is no news; what is sent unseen adds a step."""
+    """It counts in `seconds_until_free`, is never shortened, and is no news; unseen calls add a step."""
 
     async def story() -> list[float]:
         limiter = steady(10)

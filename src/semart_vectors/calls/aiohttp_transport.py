@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator
     from types import TracebackType
+    from urllib.parse import SplitResult
 
 Post: TypeAlias = Callable[[bytes], Awaitable[ServiceAnswer]]
 """Sends a body to one address with the same headers every time, and returns the whole answer."""
@@ -162,15 +163,18 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         origin = parts.scheme, parts.hostname, parts.port
         if origin not in self._routes:
             async with self._looking:
-                if len(self._routes) >= _MAX_ROUTES:
-                    self._routes.clear()
-                # To look at certificates and environment blocks; they are loaded once, for all origins.
-                route = await asyncio.to_thread(
-                    find_route, parts, verify=self._verify, trust_env=self._trust_env
-                )
-                self._verify = route.trust or self._verify
-                self._routes[origin] = route
+                if origin not in self._routes:  # nobody looked meanwhile
+                    self._routes[origin] = await self._look(parts)
         return self._routes[origin]
+
+    async def _look(self, parts: SplitResult) -> Route:
+        """Find out how to reach an origin; certificates are loaded once, for all of them."""
+        if len(self._routes) >= _MAX_ROUTES:
+            self._routes.clear()
+        # Looking at certificates and environment blocks.
+        route = await asyncio.to_thread(find_route, parts, verify=self._verify, trust_env=self._trust_env)
+        self._verify = route.trust or self._verify
+        return route
 
 
 class _Body(httpx.AsyncByteStream):

@@ -147,10 +147,7 @@ class Connection:
                 "POST", url, content=body, headers=headers, follow_redirects=False
             ) as response:
                 if response.is_stream_consumed:  # by a hook of the client, or it comes from a mock of tests
-                    whole = await response.aread()
-                    if len(whole) > MAX_ANSWER_BYTES:
-                        raise too_long()
-                    return ServiceAnswer(response.status_code, response.headers, whole)
+                    return await _already_read(response)
                 async for chunk in response.aiter_raw():
                     content += chunk
                     if len(content) > MAX_ANSWER_BYTES:
@@ -158,9 +155,16 @@ class Connection:
         except self._errors.with_response as error:
             response = error.response  # type: ignore[attr-defined] # every HTTPStatusError has it
             if response.is_stream_consumed:  # by the hook
-                return ServiceAnswer(response.status_code, response.headers, await response.aread())
+                return await _already_read(response)
         whole = unpacked(bytes(content), response.headers.get("content-encoding"))
         return ServiceAnswer(response.status_code, response.headers, whole)
+
+
+async def _already_read(response: Any) -> ServiceAnswer:
+    whole = await response.aread()
+    if len(whole) > MAX_ANSWER_BYTES:
+        raise too_long()
+    return ServiceAnswer(response.status_code, response.headers, whole)
 
 
 _SET_BY_TRANSPORT = frozenset({"host", "content-length", "transfer-encoding"})

@@ -51,7 +51,7 @@ class CallState:
     own_failures = 0
     """Those of them that speak against the image: they set when it is given up."""
     answered_before = 0
-    """How many calls had been answered when it first failed."""
+    """How many calls had been answered when it first failed, or first after an outage."""
     throttled_since: float | None = None
     """The time of the first 429."""
     answered_before_throttled = 0
@@ -61,16 +61,17 @@ class CallState:
 
     def forget_failures(self) -> None:
         """Count anew, after an outage."""
-        self.failures = self.own_failures = self.answered_before = 0
+        self.failures = self.own_failures = 0
         self.throttled_since = None
 
 
 class ServiceHealth:
-    """Two counters tell whose fault a failure is: calls answered, and calls failing since the last answer.
+    """Two counts tell whose fault a failure is: calls answered, and calls failing since the last answer.
 
     The service is *at fault* when enough different calls have failed since its last answer, or one in a way
     that no image causes. A call that had failed before, while others were answered, does not count as one of
-    these, so that a few images which always fail are no outage.
+    these, so that a few images which always fail are no outage. The rest says how long the failures have
+    lasted, and how many first attempts fail at random.
     """
 
     def __init__(self, *, in_flight: int) -> None:
@@ -122,7 +123,7 @@ class ServiceHealth:
     @property
     def is_at_fault(self) -> bool:
         """Whether the service is to blame for the failures since its last answer."""
-        return self._is_image_independent or len(self._failing) >= self._enough
+        return self._is_image_independent or not self.may_be_images
 
     @property
     def may_be_images(self) -> bool:

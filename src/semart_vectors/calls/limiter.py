@@ -227,10 +227,7 @@ class AdaptiveLimiter(SteadyLimiter):
         self._rate.passed(now)
 
     def _keep_to_rate(self) -> None:
-        self.time_period = (
-            1.0 if self._rate.rate >= 1 else 60.0
-        )  # the service states slow limits by the minute
-        self.max_rate = self._rate.rate * self.time_period
+        self.max_rate, self.time_period = _as_stated(self._rate.rate)
         self._pace.keep_to(self.max_rate, self.time_period)
 
 
@@ -300,8 +297,12 @@ def limiter_for(
         return AdaptiveLimiter(max_requests_per_second)
     if requests_per_second is None:
         return SteadyLimiter(math.inf)
-    rate = float(requests_per_second)
-    return SteadyLimiter(rate) if rate >= 1 else SteadyLimiter(60 * rate, 60)
+    return SteadyLimiter(*_as_stated(float(requests_per_second)))
+
+
+def _as_stated(rate: float) -> tuple[float, float]:
+    """Return a rate in calls a second as the service states a limit: a slow one by the minute."""
+    return (rate, 1.0) if rate >= 1 else (60 * rate, 60.0)
 
 
 def _checked(limiter: AsyncLimiter, requests_per_second: float | str | None) -> AsyncLimiter:

@@ -12,7 +12,7 @@ import orjson
 
 from semart_vectors.errors import InvalidInputError, ModelMismatchError
 from semart_vectors.service.azure_errors import error_for
-from semart_vectors.service.messages import ErrorAttributes, ServiceRequest, TransientError
+from semart_vectors.service.messages import ServiceRequest, TransientError
 from semart_vectors.service.vectors import parse_vector
 
 if TYPE_CHECKING:
@@ -72,18 +72,12 @@ def read_vector(answer: ServiceAnswer, *, model_version: str) -> Vector:
     try:
         vector, answered = parse_vector(answer.body)
     except TransientError as error:
-        error.attributes = _attributes_of(answer)
+        error.attributes = answer.attributes()
         raise
     if answered != model_version:
         raise ModelMismatchError(
             f"the service answered with model {answered!r} although {model_version!r} was asked for; "
             "vectors of different models cannot be compared, so the run stops",
-            **_attributes_of(answer),
+            **answer.attributes(),
         )
     return vector
-
-
-def _attributes_of(answer: ServiceAnswer) -> ErrorAttributes:
-    return ErrorAttributes(
-        status_code=answer.status, code=None, request_id=answer.headers.get("apim-request-id")
-    )

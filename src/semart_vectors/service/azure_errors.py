@@ -15,7 +15,7 @@ from semart_vectors.errors import (
     QuotaExceededError,
     RunError,
 )
-from semart_vectors.service.messages import ErrorAttributes, TransientError
+from semart_vectors.service.messages import TransientError
 from semart_vectors.service.retry_after import retry_after_s
 
 if TYPE_CHECKING:
@@ -36,11 +36,10 @@ def error_for(  # noqa: C901, PLR0911 - a table, one return for each meaning
     """Classify an answer that is not a 200."""
     status = answer.status
     code, message = _code_and_message(answer)
-    request_id = answer.headers.get("apim-request-id")
-    given = ErrorAttributes(status_code=status, code=code or None, request_id=request_id or None)
+    given = answer.attributes(code)
     said = f"the service answered {status}" + (f" ({message})" if message else "")
-    if request_id:
-        said += f" [apim-request-id {request_id}]"
+    if given["request_id"]:
+        said += f" [apim-request-id {given['request_id']}]"
     if code == "Gone" or status == HTTPStatus.GONE:
         return EndpointError(f"{said}: this version of the API was retired; upgrade semart-vectors", **given)
     match status:

@@ -24,8 +24,13 @@ class ServiceAnswer(NamedTuple):
 
     status: int
     headers: Mapping[str, str]
-    """Looked up in lower case, of a refusal only."""
+    """Looked up in lower case; not of a vector."""
     body: bytes
+
+    def attributes(self, code: str | None = None) -> ErrorAttributes:
+        """Return what an error that comes from this answer carries."""
+        request_id = self.headers.get("apim-request-id")
+        return ErrorAttributes(status_code=self.status, code=code or None, request_id=request_id or None)
 
 
 class ErrorAttributes(TypedDict):
