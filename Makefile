@@ -25,7 +25,7 @@ lint: .venv/.ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: .venv/.ready-dev  ## Let ruff format and mend
+format: .venv/.ready-dev  ## Let ruff format and fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

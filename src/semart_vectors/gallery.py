@@ -150,7 +150,7 @@ class Gallery:
                 ``type = 'portrait' AND timeframe IN ('1601-1650', '1651-1700')``; it needs the extra
                 ``[search]``. It cannot reach files, the network or the program's variables, and is stopped
                 after about 30 s; still, accept conditions only from people who may use this machine.
-            exclude: The name of an image to leave out, such as the query itself.
+            exclude: The name of an image to exclude, such as the query itself.
 
         Returns:
             The nearest, best first; of two with the same score, the one that comes first in the file.

@@ -136,7 +136,7 @@ async def plan_job(
         ConfigurationError: the folder of images cannot be listed.
         TypeError: `image_files` is a single name.
     """
-    progress, to_do = Progress(), 0
+    progress = Progress()
     source = JobImages(Path(images_dir), _as_tuple(image_files))
     threads = ThreadPoolExecutor(1, thread_name_prefix="semart-vectors-find")
     try:
@@ -146,11 +146,15 @@ async def plan_job(
         for batches in (pending.new(), pending.changed()):
             while (batch := await in_thread(threads, next, batches, None)) is not None:
                 progress.found(batch)
-                to_do += len(batch.names)
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
     found = progress.report()
-    return JobPlan(total=found.total, already_done=found.already_done, failed=found.failed, to_do=to_do)
+    return JobPlan(
+        total=found.total,
+        already_done=found.already_done,
+        failed=found.failed,
+        to_do=found.total - found.already_done - found.failed,
+    )
 
 
 def _as_tuple(image_files: Iterable[str] | None) -> tuple[str, ...] | None:

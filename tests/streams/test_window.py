@@ -251,7 +251,7 @@ def test_stop_lets_finish_what_may_be_paid_for_and_cancels_the_rest() -> None:
 
 
 def test_a_call_that_failed_while_stopping_is_not_tried_again() -> None:
-    """`go_on` ends the worker without an outcome, and nobody outside sees how."""
+    """The stop token ends the worker without an outcome, and nobody outside sees how."""
     attempts = 0
 
     async def work(_: int, worker: StopToken) -> int:

@@ -34,7 +34,8 @@ class Row:
 
 ROWS = {
     1: Row(
-        "SIGKILL at random moments, a third of them in compaction", "lost 0; paid again ≤ in flight + 0.25 s"
+        "SIGKILL at random moments, a third of them in a publication",
+        "lost 0; paid again ≤ in flight + 0.25 s",
     ),
     2: Row("SIGKILL at each file system call", "torn 0"),
     3: Row("disk full, file-size limit", "lost 0; calls after the error ≤ in flight; exit 8"),

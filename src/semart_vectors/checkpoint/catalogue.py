@@ -72,6 +72,8 @@ class Catalogue:
     an index is seen as a whole or not at all, and the writer fills the next of the three before it empties
     one. So what is done is found in one of them at every moment, and once a look-up has seen the newer of two
     records of an image, none sees the older.
+
+    It has more methods than other classes: whoever looks up and whoever records must agree on that order.
     """
 
     def __init__(self, folder: CheckpointFolder) -> None:

@@ -12,7 +12,7 @@ from semart_vectors.checkpoint.journal import read_journal, read_journals
 from semart_vectors.checkpoint.json_files import read_note
 from semart_vectors.checkpoint.key_index import repeated
 from semart_vectors.checkpoint.lock import locked
-from semart_vectors.checkpoint.parquet import count_rows, verify_bytes
+from semart_vectors.checkpoint.parquet import verify_bytes
 from semart_vectors.checkpoint.parts import model_versions, read_index_rows
 from semart_vectors.checkpoint.quarantine import quarantine
 from semart_vectors.checkpoint.recovery import refuse_other_format
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from semart_vectors.checkpoint.key_index import Keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +80,12 @@ def check_checkpoint(checkpoint: str | os.PathLike[str], *, repair: bool = False
 def _check(folder: CheckpointFolder) -> CheckReport:
     files = [(path, verify) for path, verify in _files(folder) if path.exists()]
     damaged = {path: damage for path, verify in files if (damage := _damage(path, verify))}
-    intact = [path for path in folder.vector_files() if path not in damaged]
+    keys = [read_index_rows(path).names for path in folder.vector_files() if path not in damaged]
     return CheckReport(
         files=len(files),
         bytes=sum(path.stat().st_size for path, _ in files),
-        vectors=sum(map(count_rows, intact)),
-        damaged=(*damaged.values(), *_describe_duplicates(intact)),
+        vectors=sum(map(len, keys)),
+        damaged=(*damaged.values(), *_describe_duplicates(keys)),
     )
 
 
@@ -121,9 +123,8 @@ def _damage(path: Path, verify: Callable[[Path], object]) -> str:
     return ""
 
 
-def _describe_duplicates(parts: list[Path]) -> list[str]:
-    keys = np.concatenate([np.empty(0, np.int64), *(read_index_rows(path).names for path in parts)])
-    count = len(repeated(keys))
+def _describe_duplicates(keys: list[Keys]) -> list[str]:
+    count = len(repeated(np.concatenate([np.empty(0, np.int64), *keys])))
     if not count:
         return []
     what = f"{count:,} rows are of images that have more than one row"

@@ -103,17 +103,6 @@ def salvage(path: Path) -> Any | None:
         return None
 
 
-def count_rows(path: Path) -> int:
-    """Count the rows of a file.
-
-    Raises:
-        CheckpointDamagedError: its footer cannot be read.
-        DiskError: it cannot be read.
-    """
-    with damage_errors(path):
-        return int(pq.read_metadata(path).num_rows)
-
-
 @contextmanager
 def damage_errors(path: Path) -> Iterator[None]:
     """Turn what pyarrow raises for a file that has changed into `CheckpointDamagedError`."""

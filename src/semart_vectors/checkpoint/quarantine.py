@@ -40,10 +40,10 @@ def quarantine_part(folder: CheckpointFolder, path: Path) -> str:
     Raises:
         DiskError: the disk refused.
     """
-    copy = quarantine(folder, path)
-    kept = salvage(path)
-    write_part(folder, path, no_vectors() if kept is None else kept)
-    return f"kept {0 if kept is None else kept.num_rows} of its vectors; the damaged file is now {copy}"
+    copy, kept = quarantine(folder, path), salvage(path)
+    table = no_vectors() if kept is None else kept
+    write_part(folder, path, table)
+    return f"kept {table.num_rows} of its vectors; the damaged file is now {copy}"
 
 
 def quarantine_failures(folder: CheckpointFolder) -> str:
@@ -52,7 +52,7 @@ def quarantine_failures(folder: CheckpointFolder) -> str:
     Raises:
         DiskError: the disk refused.
     """
-    copy = quarantine(folder, folder.failures)
-    kept = salvage(folder.failures)
-    write_failures(folder, no_failures() if kept is None else kept)
-    return f"kept {0 if kept is None else kept.num_rows} of its rows; the damaged file is now {copy}"
+    copy, kept = quarantine(folder, folder.failures), salvage(folder.failures)
+    table = no_failures() if kept is None else kept
+    write_failures(folder, table)
+    return f"kept {table.num_rows} of its rows; the damaged file is now {copy}"

@@ -116,12 +116,11 @@ class Checkpoint:
             closing.enter_context(locked(folder))
             has_identity = compare_identity(folder, model_version)
             quarantine_notes(folder)
-            replaced_before = list(folder.replaced_files().values())
             catalogue = verify_and_read_catalogue(folder, model_version)
             journals_left = recover_journals(folder, model_version, catalogue)
             create_missing_files(folder, model_version, has_identity=has_identity)
             opened = cls(folder, model_version, catalogue, journals_left)
-            opened._begin(closing, replaced_before, publish=bool(journals_left))
+            opened._begin(closing, publish=bool(journals_left))
         return opened
 
     @classmethod
@@ -276,15 +275,15 @@ class Checkpoint:
         noted = read_value(self._folder.pace_note, "calls_free_at")
         return float(noted) if isinstance(noted, int | float) and math.isfinite(noted) else 0.0
 
-    def _begin(self, closing: ExitStack, replaced_before: list[Path], *, publish: bool) -> None:
+    def _begin(self, closing: ExitStack, *, publish: bool) -> None:
         """Get ready to record; `closing` holds the lock."""
         closing.callback(self._publisher.close)
         closing.callback(self._journals.finish)
+        self._replaced_before = list(self._folder.replaced_files().values())  # by runs before this one
         if publish:
             self._publisher.publish_now()
         self._journals.begin()
         self._catalogue.begin_run()
-        self._replaced_before = replaced_before
         self._closing = closing.pop_all()
         self._is_open = True
 

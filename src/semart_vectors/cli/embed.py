@@ -93,12 +93,13 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     from semart_vectors.embedder import AsyncVisionEmbedder
     from semart_vectors.images.formats import SUFFIXES
     from semart_vectors.job import EmbeddingJob, plan_job
-    from semart_vectors.metadata.semart import find_images_dir
 
     if max_side is not None and not repair_images:
         raise click.UsageError("--max-side works only with --repair-images")
     image_files = None if metadata is None else _image_files(metadata)
     if images_dir.name.lower() == "images" and not images_dir.exists():
+        from semart_vectors.metadata.semart import find_images_dir  # which loads pandas
+
         images_dir = find_images_dir(images_dir.parent)  # the archive says Images, the tutorial images
     if dry_run:
         plan = run_in_loop(
@@ -158,9 +159,9 @@ def embed(  # noqa: PLR0917 - click passes them all by name
 
 
 def _image_files(metadata: Path) -> list[str]:
-    from semart_vectors.metadata.tables import read_metadata
+    from semart_vectors.metadata.tables import read_table
 
-    names: list[str] = read_metadata(metadata)["image_file"].tolist()
+    names: list[str] = read_table(metadata).column("image_file").to_pylist()
     return names
 
 

@@ -10,6 +10,7 @@ import orjson
 
 from semart_vectors.errors import ConfigurationError
 from semart_vectors.files import write_aside
+from semart_vectors.metadata.tables import check_is_writable
 from semart_vectors.metadata.vector_file import VectorFile
 from semart_vectors.records import DIMENSION
 
@@ -41,12 +42,9 @@ def export_vectors(path: str | PathLike[str], output: str | PathLike[str]) -> in
     output = Path(output)
     if output.suffix != ".npy":
         raise ConfigurationError(f"{output}: the name must end with .npy")
-    if not output.parent.is_dir():
-        raise ConfigurationError(f"cannot write {output}: {output.parent} is not a folder; create it first")
     names_path = output.with_suffix(".jsonl")
     for target in (output, names_path):
-        if target.is_dir():
-            raise ConfigurationError(f"cannot write {target}: it is a folder")
+        check_is_writable(target)
     with (
         VectorFile.open(path) as source,
         write_aside(output) as vectors_aside,

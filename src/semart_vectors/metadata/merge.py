@@ -87,8 +87,7 @@ def merge_vectors(
         raise _no_vectors(folder.vectors)
     if read_note(folder.identity) is not None:  # otherwise another program made the parts, without checksums
         for part in parts:
-            with _reading(part):
-                verify_bytes(part)
+            verify_bytes(part)
     if read_journals(folder):
         _logger.warning(
             "a job is writing to %s, or was killed: run `embed` and merge again to get its newest vectors",

@@ -88,11 +88,20 @@ def check_output(path: Path) -> bool:
         ConfigurationError: its suffix means neither form, or its folder does not exist.
     """
     tab = _is_tab(path, ConfigurationError)
+    check_is_writable(path)
+    return tab
+
+
+def check_is_writable(path: Path) -> None:
+    """Refuse, before any work, a path whose folder is missing, or that is a folder itself.
+
+    Raises:
+        ConfigurationError: it is one of these.
+    """
     if not path.parent.is_dir():
         raise ConfigurationError(f"cannot write {path}: {path.parent} is not a folder; create it first")
     if path.is_dir():
         raise ConfigurationError(f"cannot write {path}: it is a folder")
-    return tab
 
 
 def read_table(path: Path) -> Any:

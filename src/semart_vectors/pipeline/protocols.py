@@ -65,7 +65,7 @@ class KnownContents(Protocol):
 
 
 class OutcomeStore(Protocol):
-    """Where outcomes become durable. Its methods are called by one thread."""
+    """Where outcomes and the rate's state become durable. Its methods are called by one thread."""
 
     on_trouble: Callable[[], None]
     """Is called, by any thread, as soon as nothing more should be begun."""
@@ -80,16 +80,8 @@ class OutcomeStore(Protocol):
     def record(self, entries: list[Done | Failed], /) -> None:
         """Make outcomes durable."""
 
-
-class RateNote(Protocol):
-    """The note of when the rate allows the next call, from one run to the next."""
-
     def note_calls_free_at(self, unix_s: float, /) -> None:
-        """Note it, in seconds since the epoch."""
+        """Note for the next run when the rate allows its first call, in seconds since the epoch."""
 
     def calls_free_at(self) -> float:
         """Return what the run before noted; 0.0 without a note."""
-
-
-class RecorderStore(OutcomeStore, RateNote, Protocol):
-    """Both, in one checkpoint."""

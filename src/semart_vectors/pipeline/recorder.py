@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from semart_vectors.pipeline.progress import Progress
-    from semart_vectors.pipeline.protocols import Embedder, RecorderStore
+    from semart_vectors.pipeline.protocols import Embedder, OutcomeStore
     from semart_vectors.records import Vector
 
 ResultT = TypeVar("ResultT")
@@ -36,7 +36,7 @@ class OutcomeRecorder:
     """Makes outcomes durable several times a second, and notes the rate for the next run."""
 
     def __init__(
-        self, checkpoint: RecorderStore, *, writer: Executor, embedder: Embedder, progress: Progress
+        self, checkpoint: OutcomeStore, *, writer: Executor, embedder: Embedder, progress: Progress
     ) -> None:
         """Set up.
 

@@ -119,7 +119,7 @@ class Run:
         await self._recorder.begin()
         try:
             async with (
-                aclosing(self.names()) as names,
+                aclosing(self._names()) as names,
                 OutcomeStream(names, self._loader.load, width=READ_AHEAD) as chunks,
                 embedder.stream_images(Chunked(self._unpaid(chunks))) as outcomes,
             ):
@@ -144,7 +144,7 @@ class Run:
             await self._recorder.finish()
             self._outcomes.log_unreadable()
 
-    async def names(self) -> AsyncGenerator[list[str], None]:
+    async def _names(self) -> AsyncGenerator[list[str], None]:
         """Find the images to embed, a chunk at a time: those that are new, then those that changed."""
         counting: Future[int | None] | None = None
         try:

@@ -174,7 +174,7 @@ class PostgresGallery:
             k: How many to return; fewer if there are not so many.
             where: A condition on the table's columns, in SQL. It is run as it is, in a read-only transaction:
                 accept conditions only from people who may read the whole database.
-            exclude: The name of an image to leave out, such as the query itself.
+            exclude: The name of an image to exclude, such as the query itself.
             exact: Compare all rows, whatever indexes there are.
             ef_search: How many candidates an hnsw index keeps, 1 to 1000; unless given, the server's setting
                 (pgvector's default is 40).

@@ -47,7 +47,7 @@ class Query:
 
     @property
     def exclude(self) -> str | None:
-        """The image that the search should leave out because it is the query, if there is one."""
+        """The image that the search should exclude because it is the query, if there is one."""
         return self.text if self.kind == "gallery" else None
 
 
@@ -65,7 +65,7 @@ async def embed_query(
     Raises:
         ConfigurationError: it looks like the name of an image file, and there is no such file or image.
         ItemError: the image or the text cannot be embedded.
-        RunError: the service cannot embed anything at present.
+        RunError: the service cannot embed anything at the moment.
     """
     if await asyncio.to_thread(os.path.isfile, query):
         async with open_embedder(gallery.model_version) as embedder:

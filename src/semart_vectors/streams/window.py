@@ -21,12 +21,12 @@ DRAIN_S = 4.0
 
 
 class OutcomeStream(Generic[OutcomeT]):
-    """Outcomes as they complete: open it with ``async with``, then iterate it with ``async for``.
+    """Outcomes as they complete, of `AsyncVisionEmbedder.stream_images`.
 
-    At most `width` items are worked on at a time, and as many outcomes wait to be taken. Leaving the block
-    early cancels the rest. An error that concerns the whole run is raised by the iteration, once, after the
-    outcomes of the calls that were under way. An iteration that was cancelled or timed out may be taken up
-    again: no outcome is lost by it.
+    Open it with ``async with``, then iterate it with ``async for``. At most `width` items are worked on at a
+    time, and as many outcomes wait to be taken. Leaving the block early cancels the rest. An error that
+    concerns the whole run is raised by the iteration, once, after the outcomes of the calls that were under
+    way. An iteration that was cancelled or timed out may be taken up again: no outcome is lost by it.
     """
 
     def __init__(
