@@ -266,7 +266,7 @@ async def test_an_error_names_its_image(embedder: AsyncVisionEmbedder, tmp_path:
     with pytest.raises(UnreadableImageError) as caught:
         _raise_one(batch)
     for error in (alone.value, caught.value):
-        assert any("missing.jpg" in note for note in error.__notes__)
+        assert str(error).count("missing.jpg") == 1
 
 
 def _raise_one(batch: EmbeddingBatch) -> None:
@@ -291,6 +291,26 @@ async def test_an_error_has_its_source(
     [failure] = (await embedder.embed_images([path])).failures
     assert alone.value.source == failure.error.source == failure.source == path
     assert (text.value.source, no_text.value.source) == ("a ship", " ")
+
+
+async def test_a_refused_image_is_named_in_its_error(
+    embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
+) -> None:
+    """Once, however often it is raised; of an address without what may be a secret."""
+    (path := tmp_path / "a.jpg").write_bytes(jpeg(1))
+    service.answer = lambda _: error_reply(400, "not nice")
+    with pytest.raises(InvalidInputError, match=rf"^{path}: the service answered 400 \(not nice\)"):
+        await embedder.embed_image(path)
+    with pytest.raises(InvalidInputError, match=r"^https://a\.example/a\.jpg: the") as caught:
+        await embedder.embed_image("https://a.example/a.jpg?sig=secret")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [["a", "b"], 5, None, b"a"])
+async def test_what_is_no_text_is_refused_in_a_sentence(embedder: AsyncVisionEmbedder, text: Any) -> None:
+    """As what is no image is."""
+    with pytest.raises(InvalidInputError, match="a text is a str, not"):
+        await embedder.embed_text(text)
 
 
 async def test_what_is_in_use_can_be_seen(embedder: AsyncVisionEmbedder) -> None:

@@ -28,7 +28,7 @@ from semart_vectors.errors import (
     ItemError,
     RunError,
     causes,
-    note_image,
+    name_image,
 )
 from semart_vectors.images.read_image import LoadedImage, is_plain_jpeg, load_bytes, load_file
 from semart_vectors.records import Embedding, EmbeddingBatch, EmbeddingFailure, ImageSource, Outcome
@@ -245,7 +245,7 @@ class AsyncVisionEmbedder:
             return await self._embed(image, StopToken())
         except ItemError as error:
             error.source = image
-            note_image(error, image)
+            name_image(error, image)
             raise
 
     async def embed_text(self, text: str) -> Embedding:
@@ -263,6 +263,10 @@ class AsyncVisionEmbedder:
         """
         calls = self._open_calls()
         try:
+            if not isinstance(text, str):
+                raise InvalidInputError(
+                    f"a text is a str, not {type(text).__name__}: embed several one by one"
+                )
             if not text.strip():
                 raise InvalidInputError("the text is empty")
             vector, attempts = await calls.call(azure.text_request(text), StopToken())

@@ -35,6 +35,7 @@ No message and no repr ever holds the key, or a database's password.
 from __future__ import annotations
 
 import errno
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -88,6 +89,9 @@ class UnreadableImageError(ItemError, OSError):
 
 class InvalidInputError(ItemError, ApiError, ValueError):
     """The image or text was refused, before a call or by the service; trying again will not help."""
+
+    is_explained: bool = True
+    """Whether it is known what is wrong with it: False for a service's refusal without a word."""
 
 
 class RetriesExhaustedError(ItemError, ApiError):
@@ -185,10 +189,17 @@ class BatchError(ExceptionGroup[ItemError], SemartVectorsError):
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 
 
-def note_image(error: ItemError, image: object) -> None:
-    """Name an image in an error's traceback; of one that was given as bytes, its beginning."""
-    shown = image[:200] if isinstance(image, bytes) else image
-    error.add_note(f"image: {shown!r}"[:200])
+def name_image(error: ItemError, image: object) -> None:
+    """Name an image in what an error says; of one that was given as bytes, show the beginning in a note."""
+    if not isinstance(image, str | os.PathLike):
+        shown = image[:200] if isinstance(image, bytes) else image
+        error.add_note(f"image: {shown!r}"[:200])
+        return
+    name = os.fsdecode(image)
+    if name[:8].lower() == "https://":
+        name = name.partition("?")[0]  # what follows may be a secret
+    if name not in str(error):
+        error.args = (f"{name[:200]}: {error}", *error.args[1:])
 
 
 def is_out_of_resources(error: BaseException) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from semart_vectors.errors import BatchError, note_image
+from semart_vectors.errors import BatchError, name_image
 
 if TYPE_CHECKING:
     from semart_vectors.errors import ItemError
@@ -85,7 +85,7 @@ class EmbeddingBatch:
         """
         if self.failures:
             for failure in self.failures:
-                note_image(failure.error, failure.source)
+                name_image(failure.error, failure.source)
             message = f"{len(self.failures)} of {len(self.failures) + len(self.sources)} images failed"
             raise BatchError(message, [failure.error for failure in self.failures])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections import Counter
 from dataclasses import replace
 
 import httpx
@@ -221,6 +222,45 @@ async def test_an_outage_that_does_not_end_is_not_the_images_fault(
             await embedder.embed_images(jpeg(number) for number in range(100))
     assert len(caught.value.batch.sources) == 5
     assert not caught.value.batch.failures
+
+
+@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("images", [1, 4, 7, 16])
+async def test_a_service_that_never_answered_gets_four_attempts_of_an_image_at_the_most(
+    service: FakeService, status: int, images: int
+) -> None:
+    """Where nobody wants to wait for the end of an outage."""
+    service.answer = lambda _: error_reply(status, "out of order")
+    policy = replace(QUICK, outage_limit_s=0)
+    async with AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=None, retry=policy) as embedder:
+        try:
+            batch = await embedder.embed_images(jpeg(number) for number in range(images))
+        except ServiceUnavailableError:
+            assert images == 16
+        else:
+            assert len(batch.failures) == images
+    assert max(Counter(call.body for call in service.calls).values()) <= 4
+
+
+@pytest.mark.parametrize("reply", [Reply(400), error_reply(400, "")], ids=["nothing", "no message"])
+async def test_a_service_that_refuses_all_without_a_word_stops_the_run(
+    embedder: AsyncVisionEmbedder, service: FakeService, reply: Reply
+) -> None:
+    """No image is to blame; a few that are refused so among others are."""
+    service.answer = lambda _: reply
+    with pytest.raises(EndpointError, match=r"refuses every image.*400.*VISION_ENDPOINT") as caught:
+        await embedder.embed_images(jpeg(number) for number in range(100))
+    assert caught.value.status_code == 400
+    assert len(service.calls) <= 4 + embedder.max_in_flight
+
+
+async def test_images_refused_without_a_word_among_others_have_failed(
+    embedder: AsyncVisionEmbedder, service: FakeService
+) -> None:
+    """The service does look at images."""
+    await embedder.embed_image(jpeg(100))
+    service.answer = lambda _: Reply(400)
+    assert len((await embedder.embed_images(jpeg(number) for number in range(20))).failures) == 20
 
 
 def _through(client: httpx.AsyncClient, *, max_in_flight: int) -> AsyncVisionEmbedder:

@@ -96,6 +96,25 @@ def test_after_the_limit_all_are_told(limit_s: float) -> None:
     assert len(callers.given_up) == 3
 
 
+@pytest.mark.parametrize(("limit_s", "last_s"), [(60.0, 55), (45.0, 40), (4.0, 2)])
+def test_the_last_probe_comes_before_the_limit(limit_s: float, last_s: float) -> None:
+    """So a service that came back shortly before is found."""
+    callers = Callers(CircuitBreaker(limit_s), answers=lambda _: callers.probes[-1][0] >= last_s)
+    run_virtual(callers.run("abc"))
+    assert callers.probes[-1][0] == last_s
+    assert len(callers.through) == 3
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_an_answer_to_the_last_probe_wins(answers: bool) -> None:  # noqa: FBT001 - what pytest hands over
+    """Though it comes after the limit: all wait for it."""
+    callers = Callers(CircuitBreaker(45), probe_s=20, answers=lambda _: answers)
+    run_virtual(callers.run("abc"))
+    ends = {50.0, 70.0} if not answers else {50.0}
+    assert {time for time, _ in callers.through} | set(callers.given_up) <= ends
+    assert len(callers.through if answers else callers.given_up) == 3
+
+
 def test_with_no_wait_at_all_there_is_still_a_probe() -> None:
     """Whoever comes when one is due finds out that the service is back; the others fail at once."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import httpx
 import httpx2
+import httpx_aiohttp
 import pytest
 
 from semart_vectors.calls.aiohttp_transport import as_httpx_error
@@ -49,6 +51,34 @@ def test_no_exception_of_a_client_is_unmapped(library: ModuleType) -> None:
         error = bare(kind)
         assert isinstance(error, errors.all), name
         assert isinstance(errors.meaning(error), TransientError | EndpointError), name
+
+
+async def test_a_connection_that_was_dropped_is_no_missing_one() -> None:
+    """Whatever the transport calls it; one image that makes the service hang up is no outage."""
+
+    async def drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(drop, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, httpx.AsyncClient(transport=httpx_aiohttp.AiohttpTransport()) as client:
+        with pytest.raises(httpx.TransportError) as caught:
+            await client.post(url, content=b"x")
+    meaning = HttpErrors(httpx).meaning(caught.value)
+    assert isinstance(meaning, TransientError)
+    assert not isinstance(meaning, UnreachableError)
+
+
+async def test_an_unencrypted_address_is_not_told_as_ssl() -> None:
+    """The words of aiohttp are "ssl:default" for any address."""
+    async with httpx.AsyncClient(transport=httpx_aiohttp.AiohttpTransport()) as client:
+        with pytest.raises(httpx.TransportError) as caught:
+            await client.post("http://127.0.0.1:9", content=b"x")
+    meaning = HttpErrors(httpx).meaning(caught.value)
+    assert isinstance(meaning, UnreachableError)
+    assert "cannot connect to 127.0.0.1:9" in str(meaning)
+    assert "ssl" not in str(meaning)
 
 
 @pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library.__name__)

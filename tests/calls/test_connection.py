@@ -297,6 +297,19 @@ async def test_a_clients_hook_that_raises_for_statuses_changes_nothing(service: 
     assert len(service.calls) == 1
 
 
+async def test_a_hook_that_raises_before_the_reason_is_read_is_told_so(service: FakeService) -> None:
+    """No picture is blamed for what cannot be known, and the sentence says how to learn it."""
+
+    async def raise_for_status(response: httpx.Response) -> None:
+        response.raise_for_status()
+
+    service.answer = lambda _: error_reply(400, "This operation is not enabled in this region.")
+    client = httpx.AsyncClient(event_hooks={"response": [raise_for_status]})
+    async with client, AsyncVisionEmbedder(service.endpoint, "k", http_client=client) as embedder:
+        with pytest.raises(EndpointError, match=r"refuses every image.*hook of http_client.*aread"):
+            await embedder.embed_images(jpeg(number) for number in range(16))
+
+
 @pytest.fixture
 def through_client(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """Watch which calls go through all of a client."""

@@ -56,13 +56,38 @@ def test_no_connection_is_is_image_independent() -> None:
     assert health.is_down(DOWN_AFTER_S)
 
 
+def test_failures_are_at_random_only_where_others_are_answered() -> None:
+    """While nothing ever was, each image has its four attempts."""
+    health = ServiceHealth(in_flight=100)
+    for _ in range(7):
+        fail(health, CallState())
+    assert health.attempts_allowed(4) == 4
+    health.accepted(CallState())
+    assert health.attempts_allowed(4) == 12
+
+
+def test_four_refusals_without_a_reason_and_nothing_accepted_are_no_images_fault() -> None:
+    """One that is explained, or a vector at any time before, says that the service does look at images."""
+    for before, refuses_all in (((), True), (("accepted",), False), (("refused",), True)):
+        health = ServiceHealth(in_flight=16)
+        for kind in before:
+            health.accepted(CallState()) if kind == "accepted" else health.refused(
+                CallState(), is_explained=True
+            )
+        for _ in range(3):
+            health.refused(CallState(), is_explained=False)
+        assert not health.refuses_all
+        health.refused(CallState(), is_explained=False)
+        assert health.refuses_all == refuses_all
+
+
 def test_an_answer_ends_the_streak() -> None:
     """Of whatever length it was."""
     health, calls = ServiceHealth(in_flight=2), [CallState() for _ in range(9)]
     for call in calls:
         fail(health, call)
     assert health.is_down(DOWN_AFTER_S)
-    health.succeeded(CallState())
+    health.accepted(CallState())
     assert not health.is_down(DOWN_AFTER_S)
     assert not health.is_at_fault
 
@@ -74,7 +99,7 @@ def test_images_that_failed_while_others_were_answered_are_no_outage(*, is_image
     for call in bad:
         fail(health, call, is_image_independent=is_image_independent)
     for _ in range(3):
-        health.succeeded(CallState())
+        health.accepted(CallState())
     for second in range(3):
         for call in bad:
             assert fail(health, call, 10.0 * second, is_image_independent=is_image_independent)
@@ -86,7 +111,7 @@ def test_an_answer_that_was_on_its_way_does_not_hide_an_outage() -> None:
     """With two calls under way, one fails before the other's answer comes and again after it."""
     health, first, second = ServiceHealth(in_flight=2), CallState(), CallState()
     fail(health, first)
-    health.succeeded(CallState())
+    health.accepted(CallState())
     fail(health, first)
     fail(health, second)
     assert health.is_down(DOWN_AFTER_S) is False
@@ -102,7 +127,7 @@ def test_a_service_that_fails_at_random_is_allowed_more_attempts() -> None:
             call = CallState()
             while chance.random() < share:
                 fail(health, call)
-            health.succeeded(call)
+            health.accepted(call)
             if number > 50:
                 found.add(health.attempts_allowed(4))
         assert found == {allowed}, share

@@ -16,7 +16,9 @@ from semart_vectors.calls.client_errors import ShortageError, UnreachableError
 from semart_vectors.calls.deadlines import Deadlines
 from semart_vectors.calls.health import CallState, ServiceHealth
 from semart_vectors.errors import (
+    ApiError,
     EndpointError,
+    InvalidInputError,
     ItemError,
     OutOfResourcesError,
     RateLimitError,
@@ -141,23 +143,34 @@ class Calls:
         except TimeoutError:
             pass  # raised below, where it does not bring the frames within along
         except ItemError as error:
-            self._answered(call)
             error.attempts = call.attempts
-            raise self._key.hide_in_error(error) from None
+            raise self._key.hide_in_error(self._judge_refusal(error, call)) from None
         except (TransientError, ShortageError, RunError, asyncio.CancelledError) as error:
             raise self._key.hide_in_error(error) from None
         else:
             self._limiter.accepted()
-            self._answered(call)
+            self._health.accepted(call)
+            self._breaker.close()
             return vector
         # As a 504 is: what stands before the service would have said so, had it been quicker.
         raise TransientError(
             f"no whole answer within {self._deadlines.timeout_s:g} s", is_image_independent=True
         )
 
-    def _answered(self, call: CallState) -> None:
-        self._health.succeeded(call)
+    def _judge_refusal(self, error: ItemError, call: CallState) -> ItemError | EndpointError:
+        """Count a refusal; return what it means: one image's, or the endpoint's where all are refused."""
+        is_explained = not isinstance(error, InvalidInputError) or error.is_explained
+        self._health.refused(call, is_explained=is_explained)
         self._breaker.close()
+        if is_explained or not self._health.refuses_all or not isinstance(error, ApiError):
+            return error
+        return EndpointError(
+            f"the service refuses every image, and says nothing of why: {error}; check VISION_ENDPOINT, and "
+            "that its region offers multimodal embeddings",
+            status_code=error.status_code,
+            code=error.code,
+            request_id=error.request_id,
+        )
 
     def _judge(self, failure: TransientError, call: CallState) -> None:
         """Count a failure; raise what it means, if that is the end of the call, or open the breaker."""
@@ -179,7 +192,9 @@ class Calls:
             raise _given_up(failure, call) from failure
         elif self._breaker.is_open:
             self._breaker.set_reason(failure)
-        elif self._health.is_down(now):
+        elif self._health.is_down(now) or (
+            self._policy.outage_limit_s == 0 and self._health.is_at_fault and call.failures >= max_attempts
+        ):
             self._breaker.open(failure)
 
     def _judge_throttling(self, failure: TransientError, call: CallState, now: float) -> None:

@@ -19,6 +19,9 @@ _logger = logging.getLogger("semart_vectors")
 PROBE_EVERY_S = 30.0
 """At most one call in so many seconds is sent while the service is down."""
 
+_LAST_PROBE_S = 5.0
+"""The last probe goes so long before the limit, that its answer may still come within it."""
+
 
 class CircuitBreaker:
     """Closed, it lets all calls pass; open, one at a time, as a probe.
@@ -28,20 +31,21 @@ class CircuitBreaker:
     """
 
     def __init__(self, limit_s: float) -> None:
-        """Make a closed one; nobody waits for longer than `limit_s` after it opened."""
+        """Make a closed one; nobody waits longer than `limit_s` after it opened, but for a probe."""
         self.is_open = False
         self._limit_s = limit_s
         self._failure = TransientError("it was not asked yet")
         self._line = Waiters[bool]()
         self._timer: asyncio.TimerHandle | None = None
         self._is_probing = False
-        self._opened_at = self._probe_at = self._gives_up_at = -math.inf
+        self._opened_at = self._probed_at = self._probe_at = self._gives_up_at = -math.inf
 
     def open(self, failure: TransientError) -> None:
         """Hold all calls back, because the service is down; the first probe goes a while later."""
         now = asyncio.get_running_loop().time()
         self.is_open, self._failure = True, failure
-        self._opened_at, self._probe_at, self._gives_up_at = now, now + PROBE_EVERY_S, now + self._limit_s
+        self._opened_at, self._gives_up_at = now, now + self._limit_s
+        self._probe_at = self._next_probe_at(now)
         _logger.warning(
             "the service is down (%s): one call every %g s until it is back", failure, PROBE_EVERY_S
         )
@@ -76,7 +80,7 @@ class CircuitBreaker:
                 self._begin_probe(now)
                 call.is_probe = True
                 return
-            if now >= self._gives_up_at:
+            if self._is_over(now):
                 raise ServiceUnavailableError(
                     f"the service has been down for {now - self._opened_at:.0f} s: {self._failure}; "
                     "run again when it is back",
@@ -117,14 +121,23 @@ class CircuitBreaker:
         return not self._is_probing and now >= self._probe_at
 
     def _begin_probe(self, now: float) -> None:
-        self._is_probing, self._probe_at = True, now + PROBE_EVERY_S
+        self._is_probing, self._probed_at, self._probe_at = True, now, self._next_probe_at(now)
+
+    def _next_probe_at(self, now: float) -> float:
+        """Return when the next one is due after one `now`: one comes shortly before the limit."""
+        last_at = self._gives_up_at - min(_LAST_PROBE_S, self._limit_s / 2)
+        return min(now + PROBE_EVERY_S, last_at) if now < last_at < self._gives_up_at else now + PROBE_EVERY_S
+
+    def _is_over(self, now: float) -> bool:
+        """Whether it is time to tell all who wait; a probe from before may end, as an answer wins."""
+        return now >= self._gives_up_at and not (self._is_probing and self._probed_at < self._gives_up_at)
 
     def _schedule(self, *, somebody_waits: bool = False) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._line or somebody_waits:
-            at = self._gives_up_at if self._is_probing else min(self._probe_at, self._gives_up_at)
+        if (self._line or somebody_waits) and not self._is_probing:  # its end schedules anew
+            at = min(self._probe_at, self._gives_up_at)
             self._timer = asyncio.get_running_loop().call_at(at, self._look)
 
     def _look(self) -> None:
@@ -132,6 +145,6 @@ class CircuitBreaker:
         now = asyncio.get_running_loop().time()
         if self._is_probe_due(now) and self._line.wake(True):  # noqa: FBT003 - whether to probe
             self._begin_probe(now)
-        if now >= self._gives_up_at:
+        if self._is_over(now):
             self._line.wake_all(False)  # noqa: FBT003 - as above
         self._schedule()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+import aiohttp
+
 from semart_vectors.errors import EndpointError, causes, is_out_of_resources
 from semart_vectors.service.messages import TransientError
 
@@ -41,7 +43,7 @@ class HttpErrors:
         """Say what it means for a call that a client raised this, one of `all`."""
         if isinstance(error, self._no_address):
             return EndpointError(f"the endpoint is not a usable address: {error}; check VISION_ENDPOINT")
-        if not isinstance(error, self._no_connection):
+        if not isinstance(error, self._no_connection) or _was_connected(error):
             return TransientError(f"the connection failed: {_describe(error)}")
         if is_out_of_resources(error):
             return ShortageError(_describe(error))
@@ -55,5 +57,20 @@ class HttpErrors:
         )
 
 
+def _was_connected(error: Exception) -> bool:
+    """Whether there was a connection, whatever the error is called.
+
+    httpx-aiohttp 0.2.1 calls it a `ConnectTimeout` when the service closes one without an answer.
+    """
+    return any(
+        isinstance(each, aiohttp.ServerDisconnectedError | aiohttp.SocketTimeoutError | aiohttp.ClientOSError)
+        and not isinstance(each, aiohttp.ClientConnectorError)
+        for each in causes(error)
+    )
+
+
 def _describe(error: Exception) -> str:
+    for each in causes(error):
+        if isinstance(each, aiohttp.ClientConnectorError):  # in its own words it says "ssl:default" of http
+            return f"cannot connect to {each.host}:{each.port}: {each.os_error}"
     return str(error) or type(error).__name__

@@ -156,6 +156,7 @@ class Connection:
             response = error.response  # type: ignore[attr-defined] # every HTTPStatusError has it
             if response.is_stream_consumed:  # by the hook
                 return await _already_read(response)
+            return ServiceAnswer(response.status_code, response.headers, b"", is_body_lost=True)
         whole = unpacked(bytes(content), response.headers.get("content-encoding"))
         return ServiceAnswer(response.status_code, response.headers, whole)
 

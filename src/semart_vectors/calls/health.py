@@ -30,6 +30,9 @@ _HEAD_START = 20
 _RANDOM_FACTOR = 3
 """So many times as many attempts has an image while the service fails at random."""
 
+_UNEXPLAINED_REFUSALS = 4
+"""So many without a reason, and nothing ever accepted, are no image's fault."""
+
 
 class CallState:
     """What a call has been through so far. The defaults live on the class: most calls never set them."""
@@ -81,13 +84,29 @@ class ServiceHealth:
         """Calls that were answered for good: a vector, or a refusal of the image."""
         self.failure_share = 0.0
         """Of the first attempts of recent calls; repeated attempts for one image do not count."""
+        self._is_accepting = False
+        self._unexplained_refusals = 0
         self._failing: set[CallState] = set()
         self._failures_in_a_row = 0
         self._failing_since = 0.0
         self._is_image_independent = False
 
-    def succeeded(self, call: CallState) -> None:
-        """Count an answer for good."""
+    def accepted(self, call: CallState) -> None:
+        """Count a vector."""
+        self._is_accepting = True
+        self._answered(call)
+
+    def refused(self, call: CallState, *, is_explained: bool) -> None:
+        """Count a refusal of an image or text."""
+        self._unexplained_refusals = 0 if is_explained else self._unexplained_refusals + 1
+        self._answered(call)
+
+    @property
+    def refuses_all(self) -> bool:
+        """Whether it has accepted nothing so far, and refuses one image after the other without a reason."""
+        return not self._is_accepting and self._unexplained_refusals >= _UNEXPLAINED_REFUSALS
+
+    def _answered(self, call: CallState) -> None:
         self.answered += 1
         if self._failures_in_a_row:
             self._failures_in_a_row = 0
@@ -140,4 +159,5 @@ class ServiceHealth:
 
     def attempts_allowed(self, max_attempts: int) -> int:
         """Return how many failures of its own an image may have: a multiple if they come at random."""
-        return max_attempts * (_RANDOM_FACTOR if self.failure_share >= _AT_RANDOM else 1)
+        is_random = self.failure_share >= _AT_RANDOM and self.answered
+        return max_attempts * (_RANDOM_FACTOR if is_random else 1)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from semart_vectors.errors import ConfigurationError
-from semart_vectors.service.messages import ServiceAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from semart_vectors.service.messages import ServiceAnswer
 
 _MIN_SECRET_LENGTH = 6
 """A shorter key would be found in sentences of ours."""
@@ -64,7 +65,7 @@ class Key:
         for form in self._forms:
             body = body.replace(form.encode(), b"***")
         headers = {name.lower(): self.hide(value) for name, value in answer.headers.items()}
-        return ServiceAnswer(answer.status, headers, body)
+        return answer._replace(headers=headers, body=body)
 
     def hide_in_error(self, error: ErrorT) -> ErrorT:
         """Take the key out of an error's words and attributes, and out of the frames that it would keep."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, assert_never
 
-from semart_vectors.errors import RetriesExhaustedError, UnreadableImageError
+from semart_vectors.errors import InvalidInputError, RetriesExhaustedError, UnreadableImageError
 from semart_vectors.pipeline.image_loader import JobImage
 from semart_vectors.records import Embedding, EmbeddingFailure, Outcome
 
 if TYPE_CHECKING:
     from semart_vectors.checkpoint.store import Failed
+    from semart_vectors.errors import ItemError
     from semart_vectors.pipeline.deduplication import Deduplication
     from semart_vectors.pipeline.progress import Progress
     from semart_vectors.pipeline.protocols import KnownContents
@@ -35,6 +36,7 @@ class Outcomes:
         self._progress = progress
         self._unconfirmed_failures: list[Failed] = []
         self._unreadable = 0
+        self._is_accepting = False
 
     def answered(self, outcome: Outcome) -> None:
         """Record what the service answered, for an image and for the others of its content."""
@@ -45,15 +47,22 @@ class Outcomes:
             case Embedding(vector=vector, attempts=attempts):
                 for each in same_content:
                     self._recorder.add(each.done(vector, each.repairs))
+                self._is_accepting = True
                 self.confirm_failures()
             case EmbeddingFailure(error=error):
                 attempts = error.attempts
                 self._unconfirmed_failures.extend(each.failed(error) for each in same_content)
-                if not isinstance(error, RetriesExhaustedError):
+                if not self._may_be_the_services(error):
                     self.confirm_failures()
             case _:
                 assert_never(outcome)
         self._progress.called(attempts)
+
+    def _may_be_the_services(self, error: ItemError) -> bool:
+        """Whether it shows after further answers only if the service is to blame, or this image."""
+        if isinstance(error, InvalidInputError):
+            return not error.is_explained and not self._is_accepting
+        return isinstance(error, RetriesExhaustedError)
 
     def not_sent(self, failure: Failed) -> None:
         """Record why an image was not sent; one that cannot be read now keeps the vector it has."""

@@ -38,6 +38,10 @@ def error_for(  # noqa: C901, PLR0911 - a table, one return for each meaning
     code, message = _code_and_message(answer)
     given = answer.attributes(code)
     said = f"the service answered {status}" + (f" ({message})" if message else "")
+    if answer.is_body_lost:
+        said += (
+            " (why is not known: a hook of http_client raised first; `await response.aread()` in it before)"
+        )
     if given["request_id"]:
         said += f" [apim-request-id {given['request_id']}]"
     if code == "Gone" or status == HTTPStatus.GONE:
@@ -80,7 +84,9 @@ def error_for(  # noqa: C901, PLR0911 - a table, one return for each meaning
         case _ if status in _IMAGE_INDEPENDENT_REFUSALS:
             return EndpointError(f"{said}; check VISION_ENDPOINT and what stands between it and you", **given)
         case _:
-            return InvalidInputError(said, **given)
+            refusal = InvalidInputError(said, **given)
+            refusal.is_explained = bool(message)
+            return refusal
 
 
 def _may_pass(status: int) -> bool:

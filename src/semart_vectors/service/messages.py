@@ -26,6 +26,8 @@ class ServiceAnswer(NamedTuple):
     headers: Mapping[str, str]
     """Looked up in lower case; not of a vector."""
     body: bytes
+    is_body_lost: bool = False
+    """Whether somebody closed it unread: a hook of the caller's client that raises for its status."""
 
     def attributes(self, code: str | None = None) -> ErrorAttributes:
         """Return what an error that comes from this answer carries."""
