@@ -181,10 +181,13 @@ def test_the_sheet_is_drawn_from_the_folder_of_images(served: FakeService, tmp_p
 def test_a_sheet_shows_the_first_of_very_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And a line says so; the results are all printed."""
     query = ("00001-image.jpg", "--images=images")
-    assert search(tmp_path, None, *query, "--sheet=few.PNG", "-k3").err == ""
+    assert search(tmp_path, None, *query, "--sheet=few.PNG", "-k3").err == "4 pictures drawn on few.PNG\n"
     monkeypatch.setattr(search_command, "_MAX_ON_SHEET", 3)
     ran = search(tmp_path, None, *query, "--sheet=many.PNG", "-k7")
-    assert (ran.err, len(ran.out.splitlines())) == ("The sheet shows the first 3 of 7\n", 7)
+    assert (ran.err, len(ran.out.splitlines())) == (
+        "The sheet shows the first 3 of 7\n4 pictures drawn on many.PNG\n",
+        7,
+    )
     assert (tmp_path / "few.PNG").read_bytes() == (tmp_path / "many.PNG").read_bytes()
 
 
