@@ -120,11 +120,9 @@ def test_many_copies_of_one_picture_are_one_list(tmp_path: Path) -> None:
     assert in_file(tmp_path, vectors[:100].copy()) == [[f"{row}.jpg" for row in range(100)]]
 
 
-def test_an_open_gallery_will_do_and_one_picture_or_none_has_no_duplicates(tmp_path: Path) -> None:
-    """No sample, no axes, no error."""
-    for count in (0, 1):
-        path = write_merged(tmp_path / "m.parquet", unlike(count))
-        assert find_duplicates(Gallery.open(path)) == ()
+def test_an_open_gallery_will_do_and_one_picture_has_no_duplicates(tmp_path: Path) -> None:
+    """No axes to find, no error."""
+    assert find_duplicates(Gallery.open(write_merged(tmp_path / "m.parquet", unlike(1)))) == ()
 
 
 @pytest.mark.parametrize("threshold", [0, -0.5, 1.01, float("nan")])

@@ -8,6 +8,7 @@ each group only, so a thousand copies of one cost a thousand comparisons, not a 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -38,7 +39,7 @@ _AXES = 63
 _ROUNDING = 1e-5
 """More than float32 loses in a cosine of unit vectors; what is this close is looked at in float64."""
 
-_TINY = np.finfo(np.float32).tiny
+_TINY = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +201,9 @@ def _outlines(units: Vectors, axes: Vectors) -> Vectors:
 def _unit(vectors: Vectors) -> Vectors:
     """Return the vectors scaled to length 1; one of length 0 stays as it is."""
     # In float64: in float32 the squares of small numbers are 0, those of large ones infinite.
-    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-    lengths = np.maximum(np.sqrt(squares), _TINY)[:, np.newaxis]
-    return np.asarray(vectors / lengths, np.float32)
+    squares: NDArray[np.float64] = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    lengths = np.sqrt(squares).clip(_TINY)
+    return np.asarray(vectors / lengths[:, np.newaxis], np.float32)
 
 
 def _exact_cosine(one: Vectors, other: Vectors) -> float:
@@ -210,5 +211,5 @@ def _exact_cosine(one: Vectors, other: Vectors) -> float:
     if np.array_equal(one, other):
         return 1.0 if one.any() else 0.0
     a, b = one.astype(np.float64), other.astype(np.float64)
-    cosine = a @ b / max(np.sqrt((a @ a) * (b @ b)), _TINY)
-    return float(min(cosine, np.nextafter(1.0, 0.0)))
+    cosine = float(a @ b) / max(float(a @ a) * float(b @ b), _TINY) ** 0.5
+    return min(cosine, math.nextafter(1, 0))

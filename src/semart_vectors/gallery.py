@@ -50,7 +50,7 @@ class Match:
 
 
 class Gallery:
-    """A merged file, opened for searching by exact cosine similarity over all of its vectors.
+    """A merged file or a checkpoint, opened for searching by exact cosine similarity over all of its vectors.
 
     ::
 
@@ -65,7 +65,7 @@ class Gallery:
     def __init__(self, table: Any, vectors: NDArray[np.float32], model_version: str) -> None:
         """Take an Arrow table with a column image_file, and a vector for each row: use `Gallery.open`."""
         self.model_version = model_version
-        """The model of all its vectors; empty if the file had no rows."""
+        """The model of all its vectors."""
         self.vectors = vectors
         """float32, shape (n, 1024), read-only, in the order of the file."""
         self._table = table
@@ -73,10 +73,11 @@ class Gallery:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
-        """Open a Parquet file that `merge_vectors` wrote.
+        """Open a Parquet file that `merge_vectors` wrote, or a checkpoint.
 
         Raises:
-            VectorFileError: it cannot be read, lacks a column, or holds two models, or a name twice.
+            VectorFileError: it cannot be read, lacks a column, holds no image, two models, or a name twice.
+            CheckpointError: the checkpoint is damaged, or its parts changed meanwhile.
             DiskError: the disk failed, or there is no room for the temporary file.
         """
         batches, start, model_version = [], 0, ""

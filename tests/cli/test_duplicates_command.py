@@ -16,6 +16,8 @@ from merged import write_merged
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fake_service import FakeService
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -65,3 +67,12 @@ def test_the_sheet_has_a_row_for_each_group_and_is_named(folder: Path) -> None:
     for wrong in (["--sheet=s.jpg", "--images=images"], ["--sheet=s.png"]):
         ran = cli_here("duplicates", "missing.parquet", *wrong, cwd=folder)
         assert (ran.code, "--sheet" in ran.err) == (2, True)
+
+
+def test_a_checkpoint_will_do(served: FakeService, tmp_path: Path) -> None:
+    """Its pictures need no metadata: two of four have the same content."""
+    make_images(tmp_path / "images", 3)
+    (tmp_path / "images" / "copy.jpg").write_bytes((tmp_path / "images" / "00001-image.jpg").read_bytes())
+    assert cli_here("embed", "images", "--checkpoint=ck", cwd=tmp_path, service=served).code == 0
+    (group,) = json.loads(cli_here("duplicates", "ck", "--json", cwd=tmp_path).out)
+    assert {image["image_file"] for image in group["images"]} == {"00001-image.jpg", "copy.jpg"}

@@ -221,15 +221,15 @@ def test_a_condition_that_nothing_meets_costs_no_call(served: FakeService, tmp_p
     assert (ran.code, ran.out, ran.err, served.calls) == (0, "", "Nothing was found\n", [])
 
 
-def test_an_empty_file_is_searched_without_a_call(served: FakeService, tmp_path: Path) -> None:
-    """Nothing is found in it, and nothing is paid for."""
+def test_an_empty_file_is_an_error_without_a_call(served: FakeService, tmp_path: Path) -> None:
+    """Whoever searches in nothing is told what to give, and nothing is paid for."""
     (content,) = make_images(tmp_path, 1).values()
     write_merged(tmp_path / "m.parquet", np.array([vector_for(content)])[:0])
     for query in (TEXT, "00000-image.jpg"):
         ran = search(tmp_path, served, query, "--images=.", "--sheet=s.png")
-        assert (ran.code, ran.out, ran.err) == (0, "", "Nothing was found\n")
+        assert (ran.code, ran.out) == (2, "")
+        assert "m.parquet holds no images: give the .parquet file" in ran.err
         assert not (tmp_path / "s.png").exists()
-        assert found(search(tmp_path, served, query, "--json")) == []
     assert served.calls == []
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
-from semart_vectors.cli.options import AS_JSON, FILE_OR_CHECKPOINT
+from semart_vectors.cli.options import AS_JSON, VECTORS
 from semart_vectors.cli.output import say
 from semart_vectors.cli.sheet import IMAGES, SHEET, check_sheet, draw_sheet
 
@@ -23,7 +23,7 @@ _MAX_GROUPS, _MAX_IN_GROUP = 40, 13
 
 
 @click.command()
-@click.argument("vectors", type=FILE_OR_CHECKPOINT)
+@click.argument("vectors", type=VECTORS)
 @click.option(
     "--threshold",
     type=click.FloatRange(min=0, max=1, min_open=True),
@@ -43,7 +43,7 @@ def duplicates(
 ) -> None:
     """List pictures that are equal or nearly so, in groups.
 
-    VECTORS is a checkpoint, or the .parquet file that merge wrote. Each line is a picture and its cosine to
+    VECTORS is the .parquet file that merge wrote, or a checkpoint. Each line is a picture and its cosine to
     the first picture of its group; an empty line ends a group. It makes no calls, and deletes nothing.
     """
     from semart_vectors.duplicates import find_duplicates

@@ -13,7 +13,8 @@ _MIN_RATE, _MAX_RATE = 0.001, 1_000_000
 
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
-FILE_OR_CHECKPOINT = click.Path(path_type=Path)
+VECTORS = click.Path(path_type=Path)
+"""A merged file or a checkpoint."""
 OUTPUT = click.option(
     "-o", "--output", type=FILE, required=True, help="A .parquet file, or a .csv/.tsv separated by tabs."
 )

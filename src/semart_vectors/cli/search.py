@@ -12,7 +12,7 @@ import orjson
 from semart_vectors.cli.environment import environment
 from semart_vectors.cli.event_loop import run_in_loop
 from semart_vectors.cli.extras import extra
-from semart_vectors.cli.options import AS_JSON, FILE_OR_CHECKPOINT, TABLE
+from semart_vectors.cli.options import AS_JSON, TABLE, VECTORS
 from semart_vectors.cli.output import say
 from semart_vectors.cli.sheet import IMAGES, SHEET, check_sheet, draw_sheet
 
@@ -31,9 +31,7 @@ _MAX_ON_SHEET = 240
 
 @click.command()
 @click.argument("query")
-@click.option(
-    "--vectors", type=FILE_OR_CHECKPOINT, help="A checkpoint, or the .parquet file that merge wrote."
-)
+@click.option("--vectors", type=VECTORS, help="The .parquet file that merge wrote, or a checkpoint.")
 @click.option("--postgres", metavar="URL", help="Or the database that load filled.")
 @TABLE
 @click.option("-k", type=click.IntRange(min=1), default=12, show_default=True, help="How many to find.")

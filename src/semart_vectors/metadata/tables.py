@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from semart_vectors.errors import ConfigurationError, MetadataError
+from semart_vectors.errors import ConfigurationError, MetadataError, SemartVectorsError
 from semart_vectors.files import disk_error, write_aside
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def read_errors(path: Path, kind: type[MetadataError | VectorFileError] = Metada
     """
     try:
         yield
-    except kind:
+    except SemartVectorsError:
         raise
     except (OSError, pa.ArrowException, ValueError) as error:
         if isinstance(error, OSError) and error.errno == errno.EIO:
