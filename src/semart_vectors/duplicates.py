@@ -211,5 +211,5 @@ def _exact_cosine(one: Vectors, other: Vectors) -> float:
     if np.array_equal(one, other):
         return 1.0 if one.any() else 0.0
     a, b = one.astype(np.float64), other.astype(np.float64)
-    cosine = float(a @ b) / max(float(a @ a) * float(b @ b), _TINY) ** 0.5
+    cosine = float(a @ b) / math.sqrt(max(float(a @ a) * float(b @ b), _TINY))
     return min(cosine, math.nextafter(1, 0))

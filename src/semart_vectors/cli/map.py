@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--colour-by",
     metavar="COLUMN",
-    help="The column that colours the page; by default type, school or timeframe.",
+    help="The column that colours the page; by default type, school or timeframe, else the folder.",
 )
 @click.option("--title", default="A map of the collection", show_default=True, help="The headline.")
 def map_command(vectors: Path, images_dir: Path, output: Path, colour_by: str | None, title: str) -> None:
@@ -31,6 +31,8 @@ def map_command(vectors: Path, images_dir: Path, output: Path, colour_by: str | 
 
     VECTORS is the .parquet file that merge wrote, or a checkpoint.
     """
+    if output.suffix.lower() not in {".html", ".png"}:  # before libraries are loaded that take seconds
+        raise click.UsageError(f"-o must name an .html or a .png file, not {output}")
     with extra("map"):
         from semart_vectors.map import draw_map
 
