@@ -53,7 +53,7 @@ def test_what_was_found_is_captioned_by_caption() -> None:
     ]
     assert result_row(asked("a ship", "text"), matches, IMAGES).neighbours == [
         Panel(IMAGES / "a.jpg", "The Ship", "TURNER", 0.5),
-        Panel(IMAGES / "b.jpg", "b.jpg", "", -0.1),
+        Panel(IMAGES / "b.jpg", "b.jpg", "", -0.1, names_file=True),
         Panel(None, "3", "", -0.2),
     ]
     assert caption({}) == ("", "")

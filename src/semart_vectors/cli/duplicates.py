@@ -84,16 +84,12 @@ def _digits(score: float) -> str:
 
 
 def _sheet_row(group: DuplicateGroup, images_dir: Path) -> SheetRow:
-    from semart_vectors.search.contact_sheet import Panel, SheetRow
-    from semart_vectors.search.results import image_path
+    from semart_vectors.search.contact_sheet import SheetRow
+    from semart_vectors.search.results import name_panel
 
-    first, *others = group.images
-    more = len(group.images) - _MAX_IN_GROUP
-    detail = f"{len(group.images):,} alike" + (f"; {more:,} not shown" if more > 0 else "")
-    return SheetRow(
-        Panel(image_path(images_dir, first.image_file), first.image_file, detail),
-        [
-            Panel(image_path(images_dir, image.image_file), image.image_file, score=image.score)
-            for image in others[: _MAX_IN_GROUP - 1]
-        ],
+    first, *others = (
+        name_panel(images_dir, image.image_file, image.score) for image in group.images[:_MAX_IN_GROUP]
     )
+    more = len(group.images) - _MAX_IN_GROUP
+    told = f" · {more:,} more like it are not shown" if more > 0 else ""
+    return SheetRow(dataclasses.replace(first, detail=f"{first.detail}{told}", score=None), others)
