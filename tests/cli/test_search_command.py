@@ -20,6 +20,7 @@ from fake_service import FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import make_images
 from merged import cosines, write_merged
 from semart_vectors import AsyncVisionEmbedder
+from semart_vectors.emulator.computed_vectors import COLOUR_WORDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -274,3 +275,13 @@ def test_values_of_any_kind_are_printed_as_json(tmp_path: Path) -> None:
     assert (one["when"][:10], one["day"], one["took"]) == ("1872-11-13", "1872-11-13", "1:00:00")
     assert (one["digest"], float(one["price"]), one["large"]) == ("00ff", 2, 2**64 - 1)
     assert (one["height"], one["width"], one["tags"], one["place"]) == (None, None, ["b"], {"lat": None})
+
+
+@pytest.mark.usefixtures("images")
+def test_a_text_on_this_machine_is_told_which_words_the_emulator_knows(
+    served: FakeService, tmp_path: Path
+) -> None:
+    """Once, on stderr, and not for an image; the words are the emulator's own."""
+    assert set(search_command.EMULATOR_WORDS) == set(COLOUR_WORDS)
+    assert search(tmp_path, served, TEXT).err.count("if it is the emulator, a text finds colours only") == 1
+    assert "emulator" not in search(tmp_path, served, "00001-image.jpg").err

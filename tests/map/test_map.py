@@ -19,6 +19,7 @@ from semart_vectors.errors import ConfigurationError, DiskError, VectorFileError
 from semart_vectors.gallery import Gallery
 from semart_vectors.images.names import to_text
 from semart_vectors.map import draw as draw_module, draw_map
+from semart_vectors.map.entries import read_entries
 from semart_vectors.map.sheet import write_sheet
 
 
@@ -146,6 +147,18 @@ def test_a_map_of_a_few_is_drawn(tmp_path: Path, name: str, count: int) -> None:
     report = draw_map(make_gallery(tmp_path, in_groups(1, count)), tmp_path / "images", tmp_path / name)
     assert (report.drawn, report.unreadable) == (count, ())
     assert (tmp_path / name).stat().st_size > 1000
+
+
+def test_without_metadata_the_folder_of_an_image_is_its_group(tmp_path: Path) -> None:
+    """From its name, where the file has no such column; with metadata, when asked for."""
+    names = ["a/b/1.png", "a/2.png", "3.png"]
+    made = make_gallery(tmp_path, in_groups(1, 3), type=["x", "y", "z"])
+    for columns, colour_by in (({}, None), ({"type": ["x", "y", "z"]}, "folder")):
+        table = pa.table({"image_file": names, **columns})
+        gallery = Gallery(table, made.vectors, made.model_version)
+        entries = read_entries(gallery, [0, 1, 2], tmp_path, colour_by)
+        assert [entry.group for entry in entries] == ["a/b", "a", "top folder"]
+        assert "folder" not in entries[0].details
 
 
 def test_what_cannot_be_is_told_before_anything_is_drawn(tmp_path: Path) -> None:

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 _MAX_ON_SHEET = 240
 """Images on a sheet: as many as a person still looks at, and an image viewer still opens."""
 
+EMULATOR_WORDS = (
+    *("red", "orange", "yellow", "golden", "brown", "green"),
+    *("turquoise", "blue", "purple", "pink", "white", "black"),
+)
+"""The words that the emulator knows; importing them from it would import its web server."""
+
 
 @click.command()
 @click.argument("query")
@@ -60,7 +66,8 @@ def search(  # noqa: PLR0917 - click passes them all by name
 
     if sheet is not None:
         check_sheet(sheet, images)
-    open_embedder = partial(_open_embedder, environment())  # read here, because a file would block the loop
+    variables = environment()
+    open_embedder = partial(_open_embedder, variables)  # read here, because a file would block the loop
     with _open_gallery(vectors, postgres, table) as gallery:
         wanted, matches = None, []
         # Asked before the query is paid for: is there anything to find? An empty collection has no model.
@@ -74,6 +81,8 @@ def search(  # noqa: PLR0917 - click passes them all by name
         say("  ".join(text for text in columns if text))
     if not matches:
         say("Nothing was found", err=True)
+    if wanted is not None and wanted.kind == "text":
+        _note_emulator(variables.get("VISION_ENDPOINT", ""))
     if wanted is not None and sheet is not None and images is not None:
         _draw_results(wanted, matches, images, sheet)
 
@@ -101,6 +110,19 @@ def _open_embedder(variables: dict[str, str], model_version: str) -> AsyncVision
     return AsyncVisionEmbedder.from_env(
         variables, model_version=model_version, retry=RetryPolicy(outage_limit_s=0)
     )
+
+
+def _note_emulator(endpoint: str) -> None:
+    """Say what words mean to the emulator, if it may be what answered: Azure is on no loopback address."""
+    from semart_vectors.calls.endpoint import is_this_machine, split_address
+
+    parts = split_address(endpoint.strip())
+    if parts is not None and is_this_machine(parts.hostname or ""):
+        say(
+            "The endpoint is on this machine: if it is the emulator, a text finds colours only. Its words are "
+            f"{', '.join(EMULATOR_WORDS)}",
+            err=True,
+        )
 
 
 def _as_json(match: Match) -> dict[str, Any]:
