@@ -301,9 +301,7 @@ def test_words_are_broken_between_words() -> None:
     assert all(font.getlength(line) <= 150 for line in lines)
 
 
-@pytest.mark.parametrize(
-    "name", ["IMG_20230512_181233_a_long_name_from_a_camera_0042.jpg", "x" * 500 + ".jpg"]
-)
+@pytest.mark.parametrize("name", ["IMG_20230512_181233_from_the_camera_0042.jpg", "x" * 500 + ".jpg"])
 def test_a_long_file_name_keeps_its_end(name: str) -> None:
     """Where a camera's names differ; its first letters stay too, and a name that fits is left alone."""
     font = _font("", 15)

@@ -119,8 +119,8 @@ def _note_emulator(endpoint: str) -> None:
     parts = split_address(endpoint.strip())
     if parts is not None and is_this_machine(parts.hostname or ""):
         say(
-            "The endpoint is on this machine: if it is the emulator, a text finds colours only. Its words are "
-            f"{', '.join(EMULATOR_WORDS)}",
+            "The endpoint is on this machine: if it is the emulator, a text finds colours only. "
+            f"Its words are {', '.join(EMULATOR_WORDS)}",
             err=True,
         )
 
