@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from command_in_process import cli_here
 from command_line import cli
 from map_galleries import in_groups, known_of, make_gallery
 from semart_vectors.errors import ConfigurationError, DiskError, VectorFileError
@@ -203,3 +204,10 @@ async def test_the_command_draws_and_says_what_is_grey(tmp_path: Path) -> None:
         ran = await cli("map", *arguments, cwd=tmp_path)
         assert (ran.code, ran.out, "Error: " in ran.err) == (2, "", True)
     assert names_in(tmp_path) == {"images", "map.html", "paintings.parquet"}
+
+
+def test_a_kind_of_file_that_no_map_is_is_refused_before_libraries_are_loaded(tmp_path: Path) -> None:
+    """And before the folder and the vectors are looked for; the sentence names the two kinds."""
+    (tmp_path / "images").mkdir()
+    ran = cli_here("map", "missing.parquet", "--images=images", "-o", "map.svg", cwd=tmp_path)
+    assert (ran.code, "an .html or a .png file" in ran.err) == (2, True)
