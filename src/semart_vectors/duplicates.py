@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Rows: TypeAlias = NDArray[np.int64]
 
 DEFAULT_THRESHOLD = 0.97
-"""Near this cosine are copies of other sizes and qualities, and shots of a burst."""
+"""Our choice for "nearly one picture"; what suits a collection is found by looking at its groups."""
 
 _BLOCK_ROWS = 1024
 _FIRST_BLOCK_ROWS = 8192
