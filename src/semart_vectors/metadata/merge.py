@@ -31,6 +31,7 @@ from semart_vectors.errors import (
 from semart_vectors.files import disk_errors, write_aside
 from semart_vectors.metadata.checkpoint_rows import part_errors, read_part, read_part_names
 from semart_vectors.metadata.pictures import table_of_pictures
+from semart_vectors.metadata.python_values import to_python
 from semart_vectors.metadata.tables import (
     IMAGE_FILE,
     check_output,
@@ -289,7 +290,7 @@ def _write_tab(
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(tab_line([*schema.names, "vector"]) + "\n")
         for block, vectors in blocks:
-            rows = zip(*(column.to_pylist() for column in block.columns), strict=True)
+            rows = zip(*(to_python(column) for column in block.columns), strict=True)
             for values, vector in zip(rows, vectors, strict=True):
                 numbers = orjson.dumps(vector, option=orjson.OPT_SERIALIZE_NUMPY).decode().replace(",", ", ")
                 file.write(f"{tab_line(values)}\t{numbers}\n")

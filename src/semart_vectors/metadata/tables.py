@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from semart_vectors.errors import ConfigurationError, MetadataError, SemartVectorsError
 from semart_vectors.files import disk_error, write_aside
+from semart_vectors.metadata.python_values import to_python
 from semart_vectors.metadata.vector_columns import plain_type
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def write_metadata(table: pd.DataFrame, path: str | PathLike[str]) -> None:
             with aside.open("w", encoding="utf-8", newline="") as file:
                 file.write(tab_line(arrow.column_names) + "\n")
                 for batch in arrow.to_batches(max_chunksize=_BATCH_ROWS):
-                    columns = [column.to_pylist() for column in batch.columns]
+                    columns = [to_python(column) for column in batch.columns]
                     file.writelines(tab_line(values) + "\n" for values in zip(*columns, strict=True))
         else:
             pq.write_table(arrow, aside, compression="zstd", write_page_checksum=True)
