@@ -155,7 +155,9 @@ def to_arrow(table: Any) -> Any:
     try:
         if isinstance(table, pa.Table):
             return _without_views(table)
-        if hasattr(table, "to_parquet") or not hasattr(table, "__arrow_c_stream__"):  # pandas, with its index
+        import pandas as pd  # noqa: PLC0415 - slow to import: not for a table that is read from a file
+
+        if isinstance(table, pd.DataFrame) or not hasattr(table, "__arrow_c_stream__"):
             return pa.Table.from_pandas(table, preserve_index=False)
         return _without_views(pa.table(table))
     except AttributeError as error:
