@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from PIL import ExifTags, Image
 
 from semart_vectors.errors import ConfigurationError, UnreadableImageError
+from semart_vectors.images.headers import ImageHeader, read_header
 from semart_vectors.images.names import to_path
 from semart_vectors.metadata.checkpoint_rows import FIELDS, folder_and_format
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-class _Header(NamedTuple):
-    """What a file says of its picture before its pixels; None for what it does not say."""
-
-    size_bytes: int | None = None
-    width_px: int | None = None
-    height_px: int | None = None
-    taken: datetime | None = None
 
 
 _FILE_FIELDS = (
@@ -60,26 +50,8 @@ def table_of_pictures(names: list[str], images_dir: Path | None) -> Any:
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
-def _read_header(images_dir: Path, name: str) -> _Header:
+def _read_header(images_dir: Path, name: str) -> ImageHeader:
     try:
-        path = images_dir / to_path(name)
-        if not path.is_file():  # opening a pipe would wait
-            return _Header()
-        size = path.stat().st_size
-    except (OSError, UnreadableImageError, ValueError):
-        return _Header()
-    try:
-        with Image.open(path) as image:
-            exif = image.getexif()
-            taken = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal)
-            return _Header(size, image.width, image.height, _moment(taken))
-    except Exception:  # noqa: BLE001 - decoders raise errors of any type; the picture has its vector all the same
-        return _Header(size)
-
-
-def _moment(exif: object) -> datetime | None:
-    """Return the moment that EXIF writes as ``2024:05:31 18:02:11``, in the camera's own time."""
-    try:
-        return datetime.strptime(str(exif).strip("\0 "), "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007 - EXIF names no zone
-    except ValueError:
-        return None
+        return read_header(images_dir / to_path(name))
+    except UnreadableImageError:  # the name cannot be that of a file in the folder
+        return ImageHeader()
