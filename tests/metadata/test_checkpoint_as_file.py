@@ -8,39 +8,15 @@ import numpy as np
 import pytest
 
 from command_in_process import cli_here
-from merged import MODEL, query, vectors_of
+from merged import query, vectors_of
 from semart_vectors import Gallery
-from semart_vectors.checkpoint.folder import CheckpointFolder
-from semart_vectors.checkpoint.image_records import Done, Failed, to_record
-from semart_vectors.checkpoint.journal import Journal
-from semart_vectors.checkpoint.json_files import write_note
-from semart_vectors.checkpoint.parts import write_part
-from semart_vectors.checkpoint.schema import no_vectors, vector_table
+from semart_vectors.checkpoint.image_records import Failed
 from semart_vectors.errors import CheckpointDamagedError, VectorFileError
 from semart_vectors.metadata.export import export_vectors
+from written_checkpoints import checkpoint, entries
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def entries(*names: str, seed: int = 0) -> list[Done]:
-    """Images with vectors of this seed."""
-    rows = zip(names, vectors_of(len(names), seed=seed), strict=True)
-    return [Done(name, vector, bytes(32), 1) for name, vector in rows]
-
-
-def checkpoint(path: Path, *parts: list[Done], journal: list[Done | Failed] | None = None) -> Path:
-    """Write a checkpoint as a job does; with a journal, as one that runs."""
-    folder = CheckpointFolder(path)
-    folder.vectors.mkdir(parents=True)
-    write_note(folder.identity, {"format": 1, "model_version": MODEL, "dimension": 1024})
-    write_part(folder, folder.part(0), no_vectors())
-    for number, part in enumerate(parts, 1):
-        write_part(folder, folder.part(number), vector_table(part, MODEL))
-    if journal is not None:
-        with Journal(folder.journal(9)) as file:
-            file.append(to_record(entry, MODEL) for entry in journal)
-    return path
 
 
 def test_a_checkpoint_is_searched_and_exported_like_a_merged_file(tmp_path: Path) -> None:
@@ -62,8 +38,12 @@ def test_a_checkpoint_is_searched_and_exported_like_a_merged_file(tmp_path: Path
 
 def test_of_a_running_job_each_name_is_read_once_with_its_newest_vector(tmp_path: Path) -> None:
     """What a journal holds counts before what a part holds of the same name, and so does a later part."""
-    new, journalled = entries("b", seed=1), [*entries("c", "d", seed=2), Failed("e", "X", "x", 1, 0)]
-    gallery = Gallery.open(checkpoint(tmp_path / "ck", entries("a", "b", "c"), new, journal=journalled))
+    new, journalled = entries("b", seed=1), entries("c", "d", seed=2)
+    gallery = Gallery.open(
+        checkpoint(
+            tmp_path / "ck", entries("a", "b", "c"), new, journal=[*journalled, Failed("e", "X", "x", 1, 0)]
+        )
+    )
     assert gallery.image_files == ["a", "b", "c", "d"]
     assert np.array_equal(gallery.embedding("b").vector, new[0].vector)
     assert np.array_equal(gallery.embedding("c").vector, journalled[0].vector)

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -292,6 +293,19 @@ def test_names_may_be_texts_of_any_kind(tmp_path: Path, kind: Any) -> None:
     gallery = Gallery.open(write_merged(tmp_path / "m.parquet", some_vectors(2), image_file=named))
     assert gallery.image_files == ["a.jpg", "b.jpg"]
     assert names(gallery.search(gallery.embedding("b.jpg"), exclude="b.jpg")) == ["a.jpg"]
+
+
+def test_columns_that_duckdb_has_no_type_for_refuse_no_condition(tmp_path: Path) -> None:
+    """Numbers of 16 or 256 bits are compared as float64."""
+    path = write_merged(
+        tmp_path / "m.parquet",
+        some_vectors(3),
+        half=pa.array(np.array([0.5, 1.5, 2.5], np.float16)),
+        wide=pa.array([Decimal(1), Decimal(2), Decimal(3)], pa.decimal256(50, 2)),
+    )
+    gallery = Gallery.open(path)
+    assert (gallery.count("year > 1600"), gallery.count("half > 1"), gallery.count("wide >= 3")) == (2, 2, 1)
+    assert gallery.columns([0])["wide"] == [Decimal("1.00")]
 
 
 def test_a_file_without_images_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from semart_vectors.checkpoint.schema import vector_table
 from semart_vectors.errors import (
     CheckpointDamagedError,
     CheckpointInUseError,
+    CheckpointMismatchError,
     SemartVectorsError,
     VectorFileError,
 )
@@ -115,9 +117,15 @@ def read_part(part: Path, batch_rows: int, columns: tuple[str, ...] = OURS) -> I
     ):
         problem = column_problem(file.schema_arrow, empty=not file.metadata.num_rows)
         if problem is not None:
-            raise CheckpointDamagedError(f"{part} {problem}")
+            kind = CheckpointDamagedError if "no column" in problem else CheckpointMismatchError
+            raise kind(f"{part} {problem}")
         if file.metadata.num_rows:
             yield from file.iter_batches(batch_rows, columns=list(columns))
+
+
+def read_part_names(part: Path) -> Iterator[str]:
+    """Yield the names in a part, whoever wrote it; raises as `read_part` does."""
+    return chain.from_iterable(_name_blocks(part))
 
 
 @contextmanager
@@ -160,13 +168,17 @@ def _rows_that_count(parts: list[Path], replaced: list[str]) -> list[NDArray[np.
 
 def _keys(part: Path) -> NDArray[np.int64]:
     keys = [np.empty(0, np.int64)]
-    for batch in read_part(part, 4096, ("image_file",)):
-        names = batch.column(0)
-        with part_errors(part):
-            if names.null_count:
-                raise CheckpointDamagedError(f"{part}: a value of image_file is missing")
-            keys.append(name_keys(as_text(names).to_pylist()))
+    keys += map(name_keys, _name_blocks(part))
     return np.concatenate(keys)
+
+
+def _name_blocks(part: Path) -> Iterator[list[str]]:
+    for batch in read_part(part, 4096, ("image_file",)):
+        with part_errors(part):
+            names = as_text(batch.column(0))
+            if names.null_count:
+                raise CheckpointDamagedError(f"{part}: a value is missing in image_file")
+        yield names.to_pylist()
 
 
 def _with_fields(batch: Any) -> Any:

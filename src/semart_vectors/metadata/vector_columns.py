@@ -30,12 +30,16 @@ def column_problem(schema: Any, *, empty: bool) -> str | None:
     for name, count in Counter(schema.names).items():
         if count > 1:
             return f"has {count} columns called {name}"
-    if empty:
-        return None
+    return None if empty else _type_problem(schema)
+
+
+def _type_problem(schema: Any) -> str | None:
     for name in ("image_file", "model_version"):
         if not is_text(schema.field(name).type):
             return f"is of no use: {name} is {schema.field(name).type}, not text"
-    vector = schema.field("vector").type
+    vector = plain_type(schema.field("vector").type)
+    if pa.types.is_fixed_size_list(vector) and vector.list_size != DIMENSION:
+        return f"is of no use: vector is {vector}, not {DIMENSION} floating-point numbers"
     if not (_is_list(vector) and pa.types.is_floating(vector.value_type)):
         return f"is of no use: vector is {vector}, not {DIMENSION} floating-point numbers"
     return None
