@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import pytest
 
+from semart_vectors import files
 from semart_vectors.errors import DiskError
 from semart_vectors.files import disk_errors, write_aside
 
@@ -119,3 +120,24 @@ def test_the_disks_errors_keep_their_cause_and_are_named_once() -> None:
         refuse()
     assert "inner" in str(caught.value)
     assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.EACCES])
+def test_a_file_system_that_cannot_sync_a_folder_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """The file is synced and stands whole under its name: that is no failure. A failing disk is one."""
+    synced = files.sync
+
+    def sync(path: Path) -> None:
+        if path.is_dir():
+            raise OSError(code, os.strerror(code))
+        synced(path)
+
+    monkeypatch.setattr(files, "sync", sync)
+    with write_aside(tmp_path / "file") as aside:
+        aside.write_text("new")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "new")]
+    code = errno.EIO
+    with pytest.raises(DiskError), write_aside(tmp_path / "file") as aside:
+        aside.write_text("newer")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from semart_vectors.checkpoint.failures import read_failures
     from semart_vectors.checkpoint.image_records import Failed
     from semart_vectors.checkpoint.status import CheckpointStatus, read_status
+    from semart_vectors.duplicates import Duplicate, DuplicateGroup, find_duplicates
     from semart_vectors.embedder import AsyncVisionEmbedder, EmbedderOptions
     from semart_vectors.errors import (
         ApiError,
@@ -85,6 +86,7 @@ _HOMES = {
     "checkpoint.image_records": "Failed",
     "checkpoint.failures": "read_failures",
     "checkpoint.status": "CheckpointStatus read_status",
+    "duplicates": "Duplicate DuplicateGroup find_duplicates",
     "embedder": "AsyncVisionEmbedder EmbedderOptions",
     "errors": (
         "ApiError AuthenticationError BatchError CheckpointDamagedError CheckpointError CheckpointInUseError "
@@ -128,6 +130,8 @@ __all__ = [
     "ConfigurationError",
     "DatabaseError",
     "DiskError",
+    "Duplicate",
+    "DuplicateGroup",
     "Embedder",
     "EmbedderOptions",
     "Embedding",
@@ -172,6 +176,7 @@ __all__ = [
     "clean_semart",
     "draw_map",
     "export_vectors",
+    "find_duplicates",
     "load_vectors",
     "merge_vectors",
     "plan_job",

@@ -17,6 +17,11 @@ TEMPORARY_FILES = "_*.tmp"
 """What the names of the files look like that `write_aside` makes: a killed process may leave one behind."""
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_CANNOT_SYNC = frozenset(
+    {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.ENOSYS, errno.EISDIR, errno.EACCES, errno.EPERM}
+)
+"""What `open` and `fsync` say of a folder whose file system cannot sync it."""
+
 _NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
@@ -65,11 +70,27 @@ def write_aside(path: Path, *, folder: Path | None = None, durably: bool = True)
                 sync(aside)
             aside.replace(path)
             if durably:
-                sync(path.parent)
+                sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):  # what went wrong before says more
             aside.unlink()
         raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder would survive a power cut, where its file system can say so.
+
+    Some network and FUSE file systems cannot, and a folder that may be written to need not be readable. The
+    files in it stand whole under their names all the same.
+
+    Raises:
+        OSError: the disk failed.
+    """
+    try:
+        sync(folder)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
 
 
 def sync(path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -16,12 +15,13 @@ import pyarrow.compute as pc
 from semart_vectors.errors import ConfigurationError, ModelMismatchError, VectorFileError
 from semart_vectors.files import disk_errors
 from semart_vectors.images.names import to_text
+from semart_vectors.metadata.python_values import to_python
 from semart_vectors.metadata.vector_file import VectorFile
 from semart_vectors.records import DIMENSION, Embedding
 from semart_vectors.search.conditions import matching_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -46,11 +46,11 @@ class Match:
     score: float
     """Cosine similarity to the query, from -1 to 1; 0 if either vector has length 0."""
     metadata: dict[str, Any]
-    """Its other columns, by name."""
+    """Its other columns, by name; a value that Python has no type for, such as a date BC, is text."""
 
 
 class Gallery:
-    """A merged file, opened for searching by exact cosine similarity over all of its vectors.
+    """A merged file or a checkpoint, opened for searching by exact cosine similarity over all of its vectors.
 
     ::
 
@@ -65,7 +65,7 @@ class Gallery:
     def __init__(self, table: Any, vectors: NDArray[np.float32], model_version: str) -> None:
         """Take an Arrow table with a column image_file, and a vector for each row: use `Gallery.open`."""
         self.model_version = model_version
-        """The model of all its vectors; empty if the file had no rows."""
+        """The model of all its vectors."""
         self.vectors = vectors
         """float32, shape (n, 1024), read-only, in the order of the file."""
         self._table = table
@@ -73,10 +73,11 @@ class Gallery:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
-        """Open a Parquet file that `merge_vectors` wrote.
+        """Open a Parquet file that `merge_vectors` wrote, or a checkpoint.
 
         Raises:
-            VectorFileError: it cannot be read, lacks a column, or holds two models, or a name twice.
+            VectorFileError: it cannot be read, lacks a column, holds no image, two models, or a name twice.
+            CheckpointError: the checkpoint is damaged, or its parts changed meanwhile.
             DiskError: the disk failed, or there is no room for the temporary file.
         """
         batches, start, model_version = [], 0, ""
@@ -104,13 +105,10 @@ class Gallery:
     def columns(self, rows: Sequence[int] | None = None) -> dict[str, list[Any]]:
         """Return the metadata of all images, or of some rows, by column; image_file is one of them.
 
-        Raises:
-            VectorFileError: a value has no equivalent in Python.
+        A value that Python has no type for, such as a date BC, is given as text.
         """
         chosen = self._table if rows is None else self._table.take(pa.array(rows, pa.int64()))
-        with _as_python():
-            found: dict[str, list[Any]] = chosen.to_pydict()
-        return found
+        return {name: to_python(chosen[name]) for name in chosen.column_names}
 
     def count(self, where: str | None = None) -> int:
         """Return how many images there are, or how many meet a condition as described in `search`.
@@ -158,7 +156,6 @@ class Gallery:
         Raises:
             ModelMismatchError: the query's vector is of another model.
             ConfigurationError: the condition is not valid, or `k` is below 1.
-            VectorFileError: a value of the metadata has no equivalent in Python.
         """
         if query.model_version != self.model_version and len(self):
             raise ModelMismatchError(
@@ -184,8 +181,8 @@ class Gallery:
 
     def _match(self, row: int, score: float) -> Match:
         # Slice first: `take` copies whole columns to pick from them.
-        with _as_python():
-            (metadata,) = self._table.slice(row, 1).to_pylist()
+        found = self._table.slice(row, 1)
+        metadata = {name: to_python(found[name])[0] for name in found.column_names}
         return Match(metadata.pop("image_file"), float(score), metadata)
 
     def _existing_row(self, image_file: str) -> int:
@@ -222,17 +219,6 @@ class Gallery:
                 lengths, _TINY
             )
         return np.clip(scores, -1, 1)
-
-
-@contextmanager
-def _as_python() -> Iterator[None]:
-    """Translate the error for a value that Python cannot hold, such as a date after the year 9999."""
-    try:
-        yield
-    except (ValueError, OverflowError) as error:
-        raise VectorFileError(
-            f"a value in the file cannot be read: {error}; correct it and merge again"
-        ) from error
 
 
 def _candidates(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:

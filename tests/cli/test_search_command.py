@@ -20,6 +20,7 @@ from fake_service import FakeService, Reply, error_reply, good_reply, vector_for
 from helpers import make_images
 from merged import cosines, write_merged
 from semart_vectors import AsyncVisionEmbedder
+from semart_vectors.emulator.computed_vectors import COLOUR_WORDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -181,10 +182,13 @@ def test_the_sheet_is_drawn_from_the_folder_of_images(served: FakeService, tmp_p
 def test_a_sheet_shows_the_first_of_very_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And a line says so; the results are all printed."""
     query = ("00001-image.jpg", "--images=images")
-    assert search(tmp_path, None, *query, "--sheet=few.PNG", "-k3").err == ""
+    assert search(tmp_path, None, *query, "--sheet=few.PNG", "-k3").err == "4 pictures drawn on few.PNG\n"
     monkeypatch.setattr(search_command, "_MAX_ON_SHEET", 3)
     ran = search(tmp_path, None, *query, "--sheet=many.PNG", "-k7")
-    assert (ran.err, len(ran.out.splitlines())) == ("The sheet shows the first 3 of 7\n", 7)
+    assert (ran.err, len(ran.out.splitlines())) == (
+        "The sheet shows the first 3 of 7\n4 pictures drawn on many.PNG\n",
+        7,
+    )
     assert (tmp_path / "few.PNG").read_bytes() == (tmp_path / "many.PNG").read_bytes()
 
 
@@ -218,15 +222,15 @@ def test_a_condition_that_nothing_meets_costs_no_call(served: FakeService, tmp_p
     assert (ran.code, ran.out, ran.err, served.calls) == (0, "", "Nothing was found\n", [])
 
 
-def test_an_empty_file_is_searched_without_a_call(served: FakeService, tmp_path: Path) -> None:
-    """Nothing is found in it, and nothing is paid for."""
+def test_an_empty_file_is_an_error_without_a_call(served: FakeService, tmp_path: Path) -> None:
+    """Whoever searches in nothing is told what to give, and nothing is paid for."""
     (content,) = make_images(tmp_path, 1).values()
     write_merged(tmp_path / "m.parquet", np.array([vector_for(content)])[:0])
     for query in (TEXT, "00000-image.jpg"):
         ran = search(tmp_path, served, query, "--images=.", "--sheet=s.png")
-        assert (ran.code, ran.out, ran.err) == (0, "", "Nothing was found\n")
+        assert (ran.code, ran.out) == (2, "")
+        assert "m.parquet holds no images: give the .parquet file" in ran.err
         assert not (tmp_path / "s.png").exists()
-        assert found(search(tmp_path, served, query, "--json")) == []
     assert served.calls == []
 
 
@@ -271,3 +275,13 @@ def test_values_of_any_kind_are_printed_as_json(tmp_path: Path) -> None:
     assert (one["when"][:10], one["day"], one["took"]) == ("1872-11-13", "1872-11-13", "1:00:00")
     assert (one["digest"], float(one["price"]), one["large"]) == ("00ff", 2, 2**64 - 1)
     assert (one["height"], one["width"], one["tags"], one["place"]) == (None, None, ["b"], {"lat": None})
+
+
+@pytest.mark.usefixtures("images")
+def test_a_text_on_this_machine_is_told_which_words_the_emulator_knows(
+    served: FakeService, tmp_path: Path
+) -> None:
+    """Once, on stderr, and not for an image; the words are the emulator's own."""
+    assert set(search_command.EMULATOR_WORDS) == set(COLOUR_WORDS)
+    assert search(tmp_path, served, TEXT).err.count("if it is the emulator, a text finds colours only") == 1
+    assert "emulator" not in search(tmp_path, served, "00001-image.jpg").err

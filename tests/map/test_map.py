@@ -13,12 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from command_in_process import cli_here
 from command_line import cli
 from map_galleries import in_groups, known_of, make_gallery
 from semart_vectors.errors import ConfigurationError, DiskError, VectorFileError
 from semart_vectors.gallery import Gallery
 from semart_vectors.images.names import to_text
 from semart_vectors.map import draw as draw_module, draw_map
+from semart_vectors.map.entries import read_entries
 from semart_vectors.map.sheet import write_sheet
 
 
@@ -148,6 +150,18 @@ def test_a_map_of_a_few_is_drawn(tmp_path: Path, name: str, count: int) -> None:
     assert (tmp_path / name).stat().st_size > 1000
 
 
+def test_without_metadata_the_folder_of_an_image_is_its_group(tmp_path: Path) -> None:
+    """From its name, where the file has no such column; with metadata, when asked for."""
+    names = ["a/b/1.png", "a/2.png", "3.png"]
+    made = make_gallery(tmp_path, in_groups(1, 3), type=["x", "y", "z"])
+    for columns, colour_by in (({}, None), ({"type": ["x", "y", "z"]}, "folder")):
+        table = pa.table({"image_file": names, **columns})
+        gallery = Gallery(table, made.vectors, made.model_version)
+        entries = read_entries(gallery, [0, 1, 2], tmp_path, colour_by)
+        assert [entry.group for entry in entries] == ["a/b", "a", "top folder"]
+        assert "folder" not in entries[0].details
+
+
 def test_what_cannot_be_is_told_before_anything_is_drawn(tmp_path: Path) -> None:
     """A column, a folder or a kind of file that is not there."""
     gallery = make_gallery(tmp_path, in_groups(1, 3), type=["a", "b", "c"])
@@ -190,3 +204,10 @@ async def test_the_command_draws_and_says_what_is_grey(tmp_path: Path) -> None:
         ran = await cli("map", *arguments, cwd=tmp_path)
         assert (ran.code, ran.out, "Error: " in ran.err) == (2, "", True)
     assert names_in(tmp_path) == {"images", "map.html", "paintings.parquet"}
+
+
+def test_a_kind_of_file_that_no_map_is_is_refused_before_libraries_are_loaded(tmp_path: Path) -> None:
+    """And before the folder and the vectors are looked for; the sentence names the two kinds."""
+    (tmp_path / "images").mkdir()
+    ran = cli_here("map", "missing.parquet", "--images=images", "-o", "map.svg", cwd=tmp_path)
+    assert (ran.code, "an .html or a .png file" in ran.err) == (2, True)

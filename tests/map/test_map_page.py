@@ -371,6 +371,10 @@ async def test_the_page_fits_a_telephone_and_the_night(tmp_path: Path) -> None:
         await tab.value_of("byId('find').form.requestSubmit()")
         assert not await tab.value_of("byId('shown').hidden")
         assert await tab.value_of("document.documentElement.scrollWidth") == 360
+        top, bottom = await tab.value_of(
+            "(({top, bottom}) => [top, bottom])(byId('name').getBoundingClientRect())"
+        )
+        assert 0 < top < bottom <= 700  # the page has scrolled to where the title is in view
         xs = await tab.value_of("model('visible').booleans.map((each, row) => at(row)[0])")
         assert 0 < min(xs) <= max(xs) < 360
 

@@ -54,7 +54,7 @@ FOREIGN = {
     "sklearn": "map",
     "starlette": "emulator",
     "threadpoolctl": "map",
-    "tqdm": "cli map pipeline",
+    "tqdm": "cli duplicates map pipeline",
     "uvicorn": "emulator",
 }
 """Libraries that are known to few: each is met at one seam, and its errors are translated there."""

@@ -12,6 +12,8 @@ from semart_vectors.search.contact_sheet import (
     Panel,
     SheetRow,
     _drawable,
+    _font,
+    _shorten,
     _truncate,
     _typeface_for,
     _wrap,
@@ -297,3 +299,13 @@ def test_words_are_broken_between_words() -> None:
     lines = _wrap(words, font, 150)
     assert " ".join(lines).split() == words
     assert all(font.getlength(line) <= 150 for line in lines)
+
+
+@pytest.mark.parametrize("name", ["IMG_20230512_181233_from_the_camera_0042.jpg", "x" * 500 + ".jpg"])
+def test_a_long_file_name_keeps_its_end(name: str) -> None:
+    """Where a camera's names differ; its first letters stay too, and a name that fits is left alone."""
+    font = _font("", 15)
+    shown = _shorten(name, font, 208)
+    assert (shown[:2], shown[-6:]) == (name[:2], name[-6:])
+    assert font.getlength(shown) <= 208
+    assert _shorten("a.jpg", font, 208) == "a.jpg"

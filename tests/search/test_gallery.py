@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -294,16 +295,26 @@ def test_names_may_be_texts_of_any_kind(tmp_path: Path, kind: Any) -> None:
     assert names(gallery.search(gallery.embedding("b.jpg"), exclude="b.jpg")) == ["a.jpg"]
 
 
-def test_nothing_is_found_where_there_is_nothing(tmp_path: Path) -> None:
-    """A file without a row is a gallery without a model, whatever types its columns have lost."""
+def test_columns_that_duckdb_has_no_type_for_refuse_no_condition(tmp_path: Path) -> None:
+    """Numbers of 16 or 256 bits are compared as float64."""
+    path = write_merged(
+        tmp_path / "m.parquet",
+        some_vectors(3),
+        half=pa.array(np.array([0.5, 1.5, 2.5], np.float16)),
+        wide=pa.array([Decimal(1), Decimal(2), Decimal(3)], pa.decimal256(50, 2)),
+    )
+    gallery = Gallery.open(path)
+    assert (gallery.count("year > 1600"), gallery.count("half > 1"), gallery.count("wide >= 3")) == (2, 2, 1)
+    assert gallery.columns([0])["wide"] == [Decimal("1.00")]
+
+
+def test_a_file_without_images_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    """Nothing to search in is an error, whatever types its columns have lost."""
     table = pd.read_parquet(write_merged(tmp_path / "m.parquet", some_vectors(3)))
     table[table["year"] < 0].to_parquet(tmp_path / "none.parquet")
     for path in (tmp_path / "none.parquet", write_merged(tmp_path / "m.parquet", some_vectors(0))):
-        gallery = Gallery.open(path)
-        assert (len(gallery), gallery.image_files, gallery.model_version) == (0, [], "")
-        assert gallery.search(query(some_vectors(1)[0]), where="year > 0", exclude="1.jpg") == []
-        with pytest.raises(KeyError):
-            gallery.embedding("1.jpg")
+        with pytest.raises(VectorFileError, match=r"holds no images: give the .parquet file that"):
+            Gallery.open(path)
 
 
 def test_a_full_disk_is_an_error_and_not_the_end_of_the_process(

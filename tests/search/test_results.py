@@ -27,15 +27,18 @@ def asked(text: str, kind: Literal["file", "gallery", "text"], **metadata: Any) 
 @pytest.mark.parametrize(
     ("query", "panel"),
     [
-        (asked("there/a.jpg", "file"), Panel(Path("there/a.jpg"), "a.jpg", "the query, an image")),
+        (
+            asked("there/a.jpg", "file"),
+            Panel(Path("there/a.jpg"), "a.jpg", "the query, an image", names_file=True),
+        ),
         (asked("a ship", "text"), Panel(None, "a ship", "the query, a text")),
         (
             asked("b/a.jpg", "gallery", title="The Ship", author="TURNER", type="x"),
             Panel(IMAGES / "b/a.jpg", "The Ship", "TURNER · the query"),
         ),
         (
-            asked("a.jpg", "gallery", title=None),
-            Panel(IMAGES / "a.jpg", "a.jpg", "the query, an image of the gallery"),
+            asked("b/a.jpg", "gallery", title=None),
+            Panel(IMAGES / "b/a.jpg", "a.jpg", "the query, an image of the gallery", names_file=True),
         ),
     ],
 )
@@ -48,12 +51,12 @@ def test_what_was_found_is_captioned_by_caption() -> None:
     """With its score; by its name if it has no title; never with an image from outside the folder."""
     matches = [
         Match("a.jpg", 0.5, {"title": "The Ship", "author": "TURNER"}),
-        Match("b.jpg", -0.1, {"year": 1800}),
+        Match("2021/may/b.jpg", -0.1, {"year": 1800}),
         Match("../c.jpg", -0.2, {"title": 3, "author": None}),
     ]
     assert result_row(asked("a ship", "text"), matches, IMAGES).neighbours == [
         Panel(IMAGES / "a.jpg", "The Ship", "TURNER", 0.5),
-        Panel(IMAGES / "b.jpg", "b.jpg", "", -0.1),
+        Panel(IMAGES / "2021/may/b.jpg", "b.jpg", "2021/may", -0.1, names_file=True),
         Panel(None, "3", "", -0.2),
     ]
     assert caption({}) == ("", "")

@@ -10,7 +10,7 @@ from semart_vectors.checkpoint.failures import write_failures
 from semart_vectors.checkpoint.parquet import salvage
 from semart_vectors.checkpoint.parts import write_part
 from semart_vectors.checkpoint.schema import no_failures, no_vectors
-from semart_vectors.files import disk_errors, sync
+from semart_vectors.files import disk_errors, sync, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,7 @@ def quarantine(folder: CheckpointFolder, path: Path) -> Path:
         copy = next(place for name in names if not (place := folder.damaged / name).exists())
         shutil.copyfile(path, copy)
         sync(copy)
-        sync(folder.damaged)
+        sync_folder(folder.damaged)
     return copy
 
 

@@ -16,7 +16,7 @@ from semart_vectors.checkpoint.parts import read_index_rows, read_names, verify_
 from semart_vectors.checkpoint.quarantine import quarantine, quarantine_failures, quarantine_part
 from semart_vectors.checkpoint.schema import no_failures, no_vectors
 from semart_vectors.errors import CheckpointDamagedError, CheckpointMismatchError
-from semart_vectors.files import sync
+from semart_vectors.files import sync_folder
 from semart_vectors.records import DIMENSION
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _create_first_part(folder: CheckpointFolder) -> None:
     folder.vectors_being_made.mkdir()
     write_part(folder, folder.vectors_being_made / part.name, no_vectors())
     folder.vectors_being_made.rename(folder.vectors)
-    sync(folder.path)
+    sync_folder(folder.path)
 
 
 def _identity(model_version: str) -> dict[str, Any]:

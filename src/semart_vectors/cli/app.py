@@ -14,6 +14,7 @@ from semart_vectors import errors
 from semart_vectors.cli.check import check
 from semart_vectors.cli.clean import clean
 from semart_vectors.cli.demo import demo
+from semart_vectors.cli.duplicates import duplicates
 from semart_vectors.cli.embed import embed
 from semart_vectors.cli.event_loop import terminate
 from semart_vectors.cli.exit_codes import DISK, exit_code, interruption_code
@@ -45,7 +46,7 @@ class Commands(click.Group):
 
 @click.group(
     cls=Commands,
-    commands=[demo, clean, embed, status, check, merge, search, map_command, load, export],
+    commands=[demo, clean, embed, status, check, merge, search, duplicates, map_command, load, export],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="semart-vectors")

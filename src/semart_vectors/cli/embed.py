@@ -11,7 +11,7 @@ import click
 from semart_vectors.cli.environment import environment
 from semart_vectors.cli.event_loop import run_in_loop
 from semart_vectors.cli.exit_codes import SOME_FAILED, interruption_code
-from semart_vectors.cli.options import AS_JSON, DIRECTORY, FILE, rate
+from semart_vectors.cli.options import AS_JSON, DIRECTORY, FILE, NAME_COLUMN, rate
 from semart_vectors.cli.output import NAMED, print_result, say, stop
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.argument("images_dir", type=DIRECTORY)
 @click.option("--checkpoint", type=DIRECTORY, required=True, help="The folder that records what is done.")
 @click.option("--metadata", type=FILE, help="Embed only the images in this table's image_file column.")
+@NAME_COLUMN
 @click.option(
     "--requests-per-second",
     callback=rate,
@@ -77,6 +78,7 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     images_dir: Path,
     checkpoint: Path,
     metadata: Path | None,
+    name_column: str,
     requests_per_second: float | Literal["auto"],
     max_requests_per_second: float | None,
     max_in_flight: int | None,
@@ -96,7 +98,7 @@ def embed(  # noqa: PLR0917 - click passes them all by name
 
     if max_side is not None and not repair_images:
         raise click.UsageError("--max-side works only with --repair-images")
-    image_files = None if metadata is None else _image_files(metadata)
+    image_files = None if metadata is None else _image_files(metadata, name_column)
     if images_dir.name.lower() == "images" and not images_dir.exists():
         from semart_vectors.metadata.semart import find_images_dir  # which loads pandas
 
@@ -158,10 +160,10 @@ def embed(  # noqa: PLR0917 - click passes them all by name
         sys.exit(SOME_FAILED)
 
 
-def _image_files(metadata: Path) -> list[str]:
+def _image_files(metadata: Path, name_column: str) -> list[str]:
     from semart_vectors.metadata.tables import read_table
 
-    names: list[str] = read_table(metadata).column("image_file").to_pylist()
+    names: list[str] = read_table(metadata, name_column, names_only=True).column(0).to_pylist()
     return names
 
 

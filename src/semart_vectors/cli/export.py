@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from semart_vectors.cli.options import FILE
+from semart_vectors.cli.options import FILE, VECTORS
 from semart_vectors.cli.output import say
 
 if TYPE_CHECKING:
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("vectors", type=FILE)
+@click.argument("vectors", type=VECTORS)
 @click.option(
     "-o", "--output", type=FILE, required=True, help="A .npy file; the names go into a .jsonl beside it."
 )
 def export(vectors: Path, output: Path) -> None:
     """Write the vectors of a merged file as .npy, and their names as .jsonl.
 
-    VECTORS is the .parquet file that merge wrote.
+    VECTORS is the .parquet file that merge wrote, or a checkpoint.
     """
     from semart_vectors.metadata.export import export_vectors
 

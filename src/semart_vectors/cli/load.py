@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from semart_vectors.cli.extras import extra
-from semart_vectors.cli.options import AS_JSON, FILE, TABLE
+from semart_vectors.cli.options import AS_JSON, TABLE, VECTORS
 from semart_vectors.cli.output import print_result
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("vectors", type=FILE)
+@click.argument("vectors", type=VECTORS)
 @click.option(
     "--postgres",
     metavar="URL",
@@ -41,9 +41,9 @@ def load(  # noqa: PLR0917 - click passes them all by name
     replace: bool,  # noqa: FBT001 - as above
     as_json: bool,  # noqa: FBT001 - as above
 ) -> None:
-    """Load a merged file into a PostgreSQL table for pgvector, or update the table.
+    """Load a merged file, or a checkpoint, into a PostgreSQL table for pgvector, or update the table.
 
-    VECTORS is the .parquet file that merge wrote.
+    VECTORS is the .parquet file that merge wrote, or a checkpoint.
     """
     with extra("pgvector"):
         from semart_vectors.postgres import load_vectors

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from semart_vectors.cli.extras import extra
-from semart_vectors.cli.options import DIRECTORY, FILE
+from semart_vectors.cli.options import DIRECTORY, FILE, VECTORS
 from semart_vectors.cli.output import first_few, say
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("map")
-@click.argument("vectors", type=FILE)
+@click.argument("vectors", type=VECTORS)
 @click.option("--images", "images_dir", type=DIRECTORY, required=True, help="The folder of the images.")
 @click.option(
     "-o", "--output", type=FILE, required=True, help="An .html page to explore, or a .png to print."
@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 @click.option(
     "--colour-by",
     metavar="COLUMN",
-    help="The column that colours the page; by default type, school or timeframe.",
+    help="The column that colours the page; by default type, school or timeframe, else the folder.",
 )
 @click.option("--title", default="A map of the collection", show_default=True, help="The headline.")
 def map_command(vectors: Path, images_dir: Path, output: Path, colour_by: str | None, title: str) -> None:
     """Draw the whole collection with similar images close together.
 
-    VECTORS is the .parquet file that merge wrote.
+    VECTORS is the .parquet file that merge wrote, or a checkpoint.
     """
+    if output.suffix.lower() not in {".html", ".png"}:  # before libraries are loaded that take seconds
+        raise click.UsageError(f"-o must name an .html or a .png file, not {output}")
     with extra("map"):
         from semart_vectors.map import draw_map
 

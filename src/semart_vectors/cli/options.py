@@ -13,10 +13,19 @@ _MIN_RATE, _MAX_RATE = 0.001, 1_000_000
 
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
+VECTORS = click.Path(path_type=Path)
+"""A merged file or a checkpoint."""
 OUTPUT = click.option(
     "-o", "--output", type=FILE, required=True, help="A .parquet file, or a .csv/.tsv separated by tabs."
 )
 TABLE = click.option("--table", default="paintings", show_default=True, help="NAME or SCHEMA.NAME.")
+NAME_COLUMN = click.option(
+    "--name-column",
+    metavar="COLUMN",
+    default="image_file",
+    show_default=True,
+    help="The column of the metadata that holds the names of the images.",
+)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 

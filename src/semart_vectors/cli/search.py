@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,9 @@ import orjson
 from semart_vectors.cli.environment import environment
 from semart_vectors.cli.event_loop import run_in_loop
 from semart_vectors.cli.extras import extra
-from semart_vectors.cli.options import AS_JSON, DIRECTORY, FILE, TABLE
+from semart_vectors.cli.options import AS_JSON, TABLE, VECTORS
 from semart_vectors.cli.output import say
+from semart_vectors.cli.sheet import IMAGES, SHEET, check_sheet, draw_sheet
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -28,16 +28,22 @@ if TYPE_CHECKING:
 _MAX_ON_SHEET = 240
 """Images on a sheet: as many as a person still looks at, and an image viewer still opens."""
 
+EMULATOR_WORDS = (
+    *("red", "orange", "yellow", "golden", "brown", "green"),
+    *("turquoise", "blue", "purple", "pink", "white", "black"),
+)
+"""The words that the emulator knows; importing them from it would import its web server."""
+
 
 @click.command()
 @click.argument("query")
-@click.option("--vectors", type=FILE, help="The .parquet file that merge wrote.")
+@click.option("--vectors", type=VECTORS, help="The .parquet file that merge wrote, or a checkpoint.")
 @click.option("--postgres", metavar="URL", help="Or the database that load filled.")
 @TABLE
 @click.option("-k", type=click.IntRange(min=1), default=12, show_default=True, help="How many to find.")
 @click.option("--where", metavar="SQL", help="Search only rows that meet this, as \"type = 'portrait'\".")
-@click.option("--images", type=DIRECTORY, help="The folder of the images, for the sheet.")
-@click.option("--sheet", type=FILE, help="Draw the results as this PNG.")
+@IMAGES
+@SHEET
 @AS_JSON
 def search(  # noqa: PLR0917 - click passes them all by name
     query: str,
@@ -59,8 +65,9 @@ def search(  # noqa: PLR0917 - click passes them all by name
     from semart_vectors.search.results import caption
 
     if sheet is not None:
-        _check_sheet(sheet, images)
-    open_embedder = partial(_open_embedder, environment())  # read here, because a file would block the loop
+        check_sheet(sheet, images)
+    variables = environment()
+    open_embedder = partial(_open_embedder, variables)  # read here, because a file would block the loop
     with _open_gallery(vectors, postgres, table) as gallery:
         wanted, matches = None, []
         # Asked before the query is paid for: is there anything to find? An empty collection has no model.
@@ -74,6 +81,8 @@ def search(  # noqa: PLR0917 - click passes them all by name
         say("  ".join(text for text in columns if text))
     if not matches:
         say("Nothing was found", err=True)
+    if wanted is not None and wanted.kind == "text":
+        _note_emulator(variables.get("VISION_ENDPOINT", ""))
     if wanted is not None and sheet is not None and images is not None:
         _draw_results(wanted, matches, images, sheet)
 
@@ -103,6 +112,19 @@ def _open_embedder(variables: dict[str, str], model_version: str) -> AsyncVision
     )
 
 
+def _note_emulator(endpoint: str) -> None:
+    """Say what words mean to the emulator, if it may be what answered: Azure is on no loopback address."""
+    from semart_vectors.calls.endpoint import is_this_machine, split_address
+
+    parts = split_address(endpoint.strip())
+    if parts is not None and is_this_machine(parts.hostname or ""):
+        say(
+            "The endpoint is on this machine: if it is the emulator, a text finds colours only. "
+            f"Its words are {', '.join(EMULATOR_WORDS)}",
+            err=True,
+        )
+
+
 def _as_json(match: Match) -> dict[str, Any]:
     ours = {"image_file": match.image_file, "score": match.score}
     return {**ours, **match.metadata, **ours}  # twice: ours come first, and no column replaces their values
@@ -113,22 +135,10 @@ def _json_default(value: object) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def _check_sheet(sheet: Path, images: Path | None) -> None:
-    """Refuse, before the query is paid for, a sheet that cannot be written or would replace another file."""
-    if images is None:
-        raise click.UsageError("--sheet needs --images DIR, the folder that the image names are relative to")
-    is_other = os.path.lexists(sheet) and not os.path.isfile(sheet)  # noqa: PTH113 - False, not an error, without permission
-    if sheet.suffix.lower() != ".png" or is_other:
-        raise click.UsageError(f"--sheet must name a .png file, not {sheet}")
-    if not os.path.isdir(sheet.parent):  # noqa: PTH112 - as above
-        raise click.UsageError(f"--sheet: the folder {sheet.parent} does not exist; create it first")
-
-
 def _draw_results(query: Query, matches: list[Match], images: Path, sheet: Path) -> None:
-    from semart_vectors.search.contact_sheet import contact_sheet
     from semart_vectors.search.results import result_row
 
     if len(matches) > _MAX_ON_SHEET:
         say(f"The sheet shows the first {_MAX_ON_SHEET} of {len(matches):,}", err=True)
     row = result_row(query, matches[:_MAX_ON_SHEET], images)
-    contact_sheet([row], sheet, title="The nearest images")
+    draw_sheet([row], sheet, title="The nearest pictures")

@@ -67,7 +67,7 @@ def draw_map(
         images_dir: The folder that the names of the images are relative to.
         output: Path of the map. An earlier file is replaced only once the new one is complete.
         colour_by: The column that gives the dots of a page their colours; unless given, the first of type,
-            school and timeframe that exists. A .png has no dots.
+            school and timeframe that exists, else the folder of each image. A .png has no dots.
         title: The headline.
         progress: Whether to show a progress bar on stderr; None shows it on a terminal.
 

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 ResultT = TypeVar("ResultT")
 
 _GROUP_COLUMNS = ("type", "school", "timeframe")
-"""Of these columns the first that exists colours the page."""
+"""Of these columns the first that exists colours the page, or else the folder of each image."""
+
+_FOLDER, _TOP = "folder", "top folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,18 @@ def read_entries(
     """
     columns = gallery.columns(rows)
     names = columns["image_file"]
+    others = [name for name in columns if name not in {"title", "author"}]
+    # Every image has a folder, whether the file has such a column or not.
+    columns.setdefault(_FOLDER, [name.rpartition("/")[0] for name in names])
     if colour_by is None:
-        colour_by = next((name for name in _GROUP_COLUMNS if name in columns), None)
+        colour_by = next((name for name in _GROUP_COLUMNS if name in columns), _FOLDER)
     elif colour_by not in columns:
         raise ConfigurationError(
             f"there is no column {colour_by!r} to colour by; the columns are {', '.join(columns)}"
         )
-    others = [name for name in columns if name not in {"title", "author"}]
+    without = _TOP if colour_by == _FOLDER else "unknown"
 
-    def text(column: str | None, row: int) -> str:
+    def text(column: str, row: int) -> str:
         value = columns[column][row] if column in columns else None
         return "" if value is None else str(value)
 
@@ -68,7 +73,7 @@ def read_entries(
             path=image_path(images_dir, names[row]),
             title=text("title", row) or names[row],
             author=text("author", row),
-            group=text(colour_by, row) or ("unknown" if colour_by else ""),
+            group=text(colour_by, row) or without,
             details={name: value for name in others if (value := text(name, row))},
         )
         for row in range(len(names))

@@ -131,12 +131,12 @@ function describe(row) {
     const words = {title: caption, ariaLabel: `${caption}: ${cosine}`};
     const onclick = () => {
       select(each);
-      byId("shown").scrollIntoView();
       byId("name").focus({preventScroll: true});
     };
     return element("button", {...words, onclick}, shownAs(each, ""), cosine);
   }));
-  document.querySelector("aside").scrollTop = 0;  // on a narrow screen the page scrolls instead
+  document.querySelector("aside").scrollTop = 0;
+  byId("map").scrollIntoView();  // on a narrow screen the page scrolls instead: below the map there is room for the title
 }
 
 // Hits of Bokeh's tools: a picture is above the dots, and never above another picture.

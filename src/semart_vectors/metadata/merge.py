@@ -9,38 +9,55 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import orjson
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from semart_vectors.checkpoint.folder import CheckpointFolder
 from semart_vectors.checkpoint.journal import read_journals
 from semart_vectors.checkpoint.json_files import read_note
-from semart_vectors.checkpoint.parquet import damage_errors, verify_bytes
+from semart_vectors.checkpoint.parquet import verify_bytes
 from semart_vectors.checkpoint.schema import VECTOR_TYPE
 from semart_vectors.errors import (
     CheckpointDamagedError,
-    CheckpointInUseError,
     CheckpointMismatchError,
     ConfigurationError,
     MetadataError,
 )
 from semart_vectors.files import disk_errors, write_aside
-from semart_vectors.metadata.tables import check_output, checked_names, read_table, tab_line, to_arrow
+from semart_vectors.metadata.checkpoint_rows import part_errors, read_part, read_part_names
+from semart_vectors.metadata.pictures import table_of_pictures
+from semart_vectors.metadata.python_values import to_python
+from semart_vectors.metadata.tables import (
+    IMAGE_FILE,
+    check_output,
+    checked_names,
+    read_table,
+    tab_line,
+    to_arrow,
+    with_names,
+)
+from semart_vectors.metadata.vector_columns import as_text, as_vectors
 from semart_vectors.records import DIMENSION, MergeReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from os import PathLike
 
+    import pandas as pd
     from numpy.typing import NDArray
 
+    class ArrowTable(Protocol):
+        """A table of Polars, pyarrow, DuckDB and others."""
+
+        def __arrow_c_stream__(self, requested_schema: object = None, /) -> object:
+            """Give its rows as Arrow's C stream."""
+
+    Table: TypeAlias = pd.DataFrame | ArrowTable
     _Block: TypeAlias = tuple[Any, NDArray[np.float32]]  # rows of a table, and as many vectors
 
 _logger = logging.getLogger("semart_vectors")
@@ -48,23 +65,30 @@ _logger = logging.getLogger("semart_vectors")
 _BLOCK_ROWS = 4096
 _SHELF_ROWS = 4 * _BLOCK_ROWS  # 64 MB of vectors, in memory one shelf at a time
 _VECTOR_BYTES = DIMENSION * 4
-_COLUMNS = ("image_file", "vector", "model_version")
 
 
 def merge_vectors(
-    metadata: pd.DataFrame | str | PathLike[str],
+    metadata: Table | str | PathLike[str] | None,
     checkpoint: str | PathLike[str],
     output: str | PathLike[str],
+    *,
+    name_column: str = IMAGE_FILE,
+    images_dir: str | PathLike[str] | None = None,
 ) -> MergeReport:
     r"""Write the rows of a metadata table that have a vector, each with its vector, in the table's order.
 
     Args:
-        metadata: A table with a column image_file, or a file that `read_metadata` could read.
+        metadata: A table of pandas, Polars, pyarrow or whatever has ``__arrow_c_stream__``, or a file that
+            `read_metadata` could read. None without metadata: then the rows are those of the checkpoint by
+            name, with the columns image_file, folder (empty for the topmost) and format.
         checkpoint: The folder in which a job keeps its vectors. Names must match to the character.
         output: A ``.parquet`` file: all columns of the table, ``vector`` (1024 float32) and
             ``model_version``. Or ``.csv``/``.tsv`` in the tutorial's TAB form, which PostgreSQL's
             ``COPY … (FORMAT csv, DELIMITER E'\t', HEADER)`` takes: all columns of the table and ``vector``
             as ``[0.1, -0.2, …]``, each number in the shortest text that reads back as the same float32.
+        name_column: The column of the metadata that holds the names; the output calls it image_file.
+        images_dir: Without metadata, the folder of the images: the columns size_bytes, width_px, height_px
+            and taken (the camera's date, from EXIF) are read from the files in it.
 
     Returns:
         How many rows were written, and which names are on one side only.
@@ -77,8 +101,8 @@ def merge_vectors(
     """
     output, folder = Path(output), CheckpointFolder(checkpoint)
     tab = check_output(output)
-    table, names = _read_metadata(metadata)
-    if not isinstance(metadata, pd.DataFrame) and output.resolve() == Path(metadata).resolve():
+    given = None if metadata is None else _read_metadata(metadata, name_column)
+    if isinstance(metadata, (str, os.PathLike)) and output.resolve() == Path(metadata).resolve():
         raise ConfigurationError(f"{output} is the metadata itself: it would lose its rows without a vector")
     if output.parent.resolve() == folder.vectors.resolve():
         raise ConfigurationError(f"{output} would become a part of the checkpoint: choose another folder")
@@ -88,6 +112,7 @@ def merge_vectors(
     if read_note(folder.identity) is not None:  # otherwise another program made the parts, without checksums
         for part in parts:
             verify_bytes(part)
+    table, names = _pictures(parts, images_dir) if given is None else given
     if read_journals(folder):
         _logger.warning(
             "a job is writing to %s, or was killed: run `embed` and merge again to get its newest vectors",
@@ -112,12 +137,20 @@ def merge_vectors(
     )
 
 
-def _read_metadata(metadata: pd.DataFrame | str | PathLike[str]) -> tuple[Any, list[str]]:
+def _pictures(parts: list[Path], images_dir: str | PathLike[str] | None) -> tuple[Any, list[str]]:
+    """Return what is known of the pictures in a checkpoint without metadata, and their names, in order."""
+    names = sorted({name for part in parts for name in read_part_names(part)})
+    if not names:
+        raise _no_vectors(parts[0].parent)
+    return table_of_pictures(names, None if images_dir is None else Path(images_dir)), names
+
+
+def _read_metadata(metadata: Table | str | PathLike[str], name_column: str) -> tuple[Any, list[str]]:
     """Return the table and the name of each of its rows, after checking that it can be merged."""
-    if isinstance(metadata, pd.DataFrame):
-        table, where = to_arrow(metadata), "the table"
+    if isinstance(metadata, (str, os.PathLike)):
+        table, where = read_table(Path(metadata), name_column), str(metadata)
     else:
-        table, where = read_table(Path(metadata)), str(metadata)
+        table, where = with_names(to_arrow(metadata), "the table", name_column), "the table"
     names = checked_names(table, where)
     taken = [name for name in ("vector", "model_version") if name in table.column_names]
     if taken:
@@ -185,46 +218,19 @@ def _scatter(parts: list[Path], names: list[str], scratch: int) -> tuple[NDArray
 
 def _read_part(part: Path) -> Iterator[tuple[list[str], NDArray[np.float32], list[str]]]:
     """Yield names, vectors and the model versions that occur, block by block, checked on the way."""
-    # `pre_buffer` would hold the whole file in memory by its end.
-    with (
-        _reading(part),
-        pq.ParquetFile(part, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20) as file,
-    ):
-        _check_schema(part, file.schema_arrow)
-        for batch in file.iter_batches(_BLOCK_ROWS, columns=list(_COLUMNS)):
-            names, lists, versions = (batch.column(name) for name in _COLUMNS)
-            numbers = lists.flatten()
-            if names.null_count or lists.null_count or versions.null_count or numbers.null_count:
+    for batch in read_part(part, _BLOCK_ROWS):
+        with part_errors(part):
+            names, versions = as_text(batch.column("image_file")), as_text(batch.column("model_version"))
+            lists = batch.column("vector")
+            if names.null_count or lists.null_count or versions.null_count or lists.flatten().null_count:
                 raise CheckpointDamagedError(f"{part}: a value is missing")
-            vectors = numbers.to_numpy().reshape(-1, DIMENSION)
+            try:
+                vectors = as_vectors(lists)
+            except ValueError as error:
+                raise CheckpointMismatchError(f"{part}: {error}") from error
             if not np.isfinite(vectors).all():
                 raise CheckpointDamagedError(f"{part}: a vector in it holds a number that is not finite")
-            yield names.to_pylist(), vectors, versions.unique().to_pylist()
-
-
-def _check_schema(part: Path, schema: Any) -> None:
-    missing = [name for name in _COLUMNS if name not in schema.names]
-    if missing:
-        raise CheckpointDamagedError(f"{part}: no column {', '.join(missing)}")
-    kind = schema.field("vector").type
-    if not pa.types.is_fixed_size_list(kind) or (kind.list_size, kind.value_type) != (
-        DIMENSION,
-        pa.float32(),
-    ):
-        raise CheckpointMismatchError(f"{part}: vector is {kind}, not {DIMENSION} numbers of float32")
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Translate what is raised while a part is read: damage, as the checkpoint does, or that it is gone."""
-    with damage_errors(path):
-        try:
-            yield
-        except FileNotFoundError as error:
-            raise CheckpointInUseError(
-                f"{path} was removed while it was read: another process writes to the checkpoint; "
-                "merge after it has ended"
-            ) from error
+        yield names.to_pylist(), vectors, versions.unique().to_pylist()
 
 
 def _gather(table: Any, slots: NDArray[np.int64], scratch: IO[bytes]) -> Iterator[_Block]:
@@ -284,7 +290,7 @@ def _write_tab(
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(tab_line([*schema.names, "vector"]) + "\n")
         for block, vectors in blocks:
-            rows = zip(*(column.to_pylist() for column in block.columns), strict=True)
+            rows = zip(*(to_python(column) for column in block.columns), strict=True)
             for values, vector in zip(rows, vectors, strict=True):
                 numbers = orjson.dumps(vector, option=orjson.OPT_SERIALIZE_NUMPY).decode().replace(",", ", ")
                 file.write(f"{tab_line(values)}\t{numbers}\n")

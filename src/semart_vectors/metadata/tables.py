@@ -10,13 +10,15 @@ from collections import Counter
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from semart_vectors.errors import ConfigurationError, MetadataError
+from semart_vectors.errors import ConfigurationError, MetadataError, SemartVectorsError
 from semart_vectors.files import disk_error, write_aside
+from semart_vectors.metadata.python_values import to_python
+from semart_vectors.metadata.vector_columns import plain_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 TAB_SUFFIXES = (".csv", ".tsv")
 """Suffixes that mean the tutorial's TAB form; the other one is ``.parquet``."""
 
+IMAGE_FILE = "image_file"
+"""The column that names each row's picture."""
+
 CP1252 = "cp1252"
 UTF8 = "utf-8-sig"
 """With or without a byte order mark, which is not part of the first column's name."""
@@ -37,18 +42,20 @@ _NEEDS_QUOTES = re.compile(r'["\t\r\n]|\A\Z|\A\\\.\Z')
 _BATCH_ROWS = 8192
 
 
-def read_metadata(path: str | PathLike[str]) -> pd.DataFrame:
+def read_metadata(path: str | PathLike[str], *, name_column: str = IMAGE_FILE) -> pd.DataFrame:
     """Read a metadata table with a column image_file that names every row.
 
     Args:
-        path: A ``.parquet`` file, or ``.csv``/``.tsv`` in the tutorial's TAB form: UTF-8, a header, ordinary
-            CSV quoting. Everything in the TAB form is text, and an empty field is an empty text.
+        path: A ``.parquet`` file, or ``.csv``/``.tsv``: a header, ordinary CSV quoting, separated by TABs,
+            commas or semicolons, in UTF-8 or else cp1252. Everything in these is text, and an empty field is
+            an empty text.
+        name_column: The column that holds the names; it becomes image_file.
 
     Raises:
         MetadataError: the file cannot be read, or image_file is absent, empty or repeated somewhere.
         DiskError: the disk failed.
     """
-    table: pd.DataFrame = read_table(Path(path)).to_pandas()
+    table: pd.DataFrame = read_table(Path(path), name_column).to_pandas()
     # Parquet that pandas wrote may hold image_file as the index.
     return table if "image_file" in table.columns else table.reset_index()
 
@@ -75,7 +82,7 @@ def write_metadata(table: pd.DataFrame, path: str | PathLike[str]) -> None:
             with aside.open("w", encoding="utf-8", newline="") as file:
                 file.write(tab_line(arrow.column_names) + "\n")
                 for batch in arrow.to_batches(max_chunksize=_BATCH_ROWS):
-                    columns = [column.to_pylist() for column in batch.columns]
+                    columns = [to_python(column) for column in batch.columns]
                     file.writelines(tab_line(values) + "\n" for values in zip(*columns, strict=True))
         else:
             pq.write_table(arrow, aside, compression="zstd", write_page_checksum=True)
@@ -104,23 +111,59 @@ def check_is_writable(path: Path) -> None:
         raise ConfigurationError(f"cannot write {path}: it is a folder")
 
 
-def read_table(path: Path) -> Any:
-    """Read a metadata table as `read_metadata` does, as an Arrow table."""
+def read_table(path: Path, name_column: str = IMAGE_FILE, *, names_only: bool = False) -> Any:
+    """Read a metadata table as `read_metadata` does, as an Arrow table; or of it only the names."""
     tab = _is_tab(path, MetadataError)
     with read_errors(path):
-        table = _read_tab(path) if tab else _read_parquet(path)
-        checked_names(table, str(path), (lambda row: f"line {_line_of(path, row)}") if tab else _describe_row)
+        if tab:
+            form = _form_of(path, name_column)
+            table = _read_tab(path, form)
+        else:
+            table = _read_parquet(path, [name_column] if names_only else None)
+        table = with_names(table, str(path), name_column)
+        if names_only:
+            table = table.select([IMAGE_FILE])
+        checked_names(
+            table, str(path), (lambda row: f"line {_line_of(path, row, form)}") if tab else _describe_row
+        )
     return table
 
 
-def to_arrow(table: pd.DataFrame) -> Any:
-    """Turn a DataFrame into an Arrow table, without its index.
+def with_names(table: Any, where: str, name_column: str) -> Any:
+    """Call the column that holds the names image_file.
 
     Raises:
-        MetadataError: a column of it cannot be stored.
+        MetadataError: there is no such column, or another one is called image_file.
+    """
+    if name_column == IMAGE_FILE:
+        return table
+    names = table.column_names
+    if name_column not in names or IMAGE_FILE in names:
+        problem = f"has a column {IMAGE_FILE} beside" if name_column in names else "has no column"
+        raise MetadataError(
+            f"{where} {problem} {name_column!r}; the columns are {', '.join(map(repr, names))}"
+        )
+    return table.rename_columns({name_column: IMAGE_FILE})
+
+
+def to_arrow(table: Any) -> Any:
+    """Turn a DataFrame, without its index, or any table that speaks Arrow's C stream into an Arrow table.
+
+    Raises:
+        MetadataError: a column of it cannot be stored, or it is no table.
     """
     try:
-        return pa.Table.from_pandas(table, preserve_index=False)
+        if isinstance(table, pa.Table):
+            return _without_views(table)
+        import pandas as pd  # noqa: PLC0415 - slow to import: not for a table that is read from a file
+
+        if isinstance(table, pd.DataFrame) or not hasattr(table, "__arrow_c_stream__"):
+            return pa.Table.from_pandas(table, preserve_index=False)
+        return _without_views(pa.table(table))
+    except AttributeError as error:
+        raise MetadataError(
+            f"{type(table).__name__} is no table: give one of pandas, Polars or pyarrow, or a file's path"
+        ) from error
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise MetadataError(f"the table has a column that cannot be stored: {error}") from error
 
@@ -197,7 +240,7 @@ def read_errors(path: Path, kind: type[MetadataError | VectorFileError] = Metada
     """
     try:
         yield
-    except kind:
+    except SemartVectorsError:
         raise
     except (OSError, pa.ArrowException, ValueError) as error:
         if isinstance(error, OSError) and error.errno == errno.EIO:
@@ -211,20 +254,49 @@ def _and_more(values: list[Any], noun: str) -> str:
     return f" (and {more:,} more {noun}{'s' if more > 1 else ''})" if more else ""
 
 
-def _read_parquet(path: Path) -> Any:
+def _without_views(table: Any) -> Any:
+    """Give columns that Arrow can compute little with, and other readers may not know, a plain type."""
+    fields = [
+        field if pa.types.is_dictionary(field.type) else field.with_type(plain_type(field.type))
+        for field in table.schema
+    ]
+    return table.cast(pa.schema(fields, table.schema.metadata))
+
+
+def _read_parquet(path: Path, columns: list[str] | None) -> Any:
     # Not `pq.read_table`, which adds columns for folders named like "a=b"; in batches it takes half the time.
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
-        return pa.Table.from_batches(file.iter_batches(_BATCH_ROWS), schema=file.schema_arrow)
+        schema = file.schema_arrow
+        if columns is not None and all(schema.names.count(name) == 1 for name in columns):
+            schema = pa.schema([schema.field(name) for name in columns])
+        batches = file.iter_batches(_BATCH_ROWS, columns=schema.names)
+        return _without_views(pa.Table.from_batches(batches, schema=schema))
 
 
-def _read_tab(path: Path) -> Any:
-    """Read a TAB form as Arrow strings, batch by batch: Python's own take several times the memory."""
-    rows = read_rows(path, UTF8)
+class _Form(NamedTuple):
+    """How a text file is written."""
+
+    encoding: str
+    delimiter: str
+
+
+def _form_of(path: Path, name_column: str) -> _Form:
+    """Find out how a table is written: UTF-8 if it can be, and separated so that the header has the names."""
+    with path.open("rb") as file:
+        utf8 = all(_decodes(line, "utf-8") for line in file)
+        file.seek(0)
+        encoding = CP1252 if not utf8 and all(_decodes(line, CP1252) for line in file) else UTF8
+    with path.open(encoding=encoding, errors="replace", newline="\n") as file:
+        header = file.readline().rstrip("\r\n")
+    fields = {delimiter: next(csv.reader([header], delimiter=delimiter), []) for delimiter in "\t,;"}
+    fitting = [delimiter for delimiter in fields if name_column in fields[delimiter]] or list(fields)
+    return _Form(encoding, max(fitting, key=lambda delimiter: len(fields[delimiter])))
+
+
+def _read_tab(path: Path, form: _Form) -> Any:
+    """Read a text form as Arrow strings, batch by batch: Python's own take several times the memory."""
+    rows = read_rows(path, form.encoding, form.delimiter)
     header = next(rows)
-    if len(header) == 1 and "," in header[0] and "image_file" in header[0].split(","):
-        raise MetadataError(
-            f"{path} is separated by commas: it must be separated by TABs, whatever its suffix"
-        )
     schema = pa.schema([(name, pa.string()) for name in header])
     batches = []
     while batch := list(islice(rows, _BATCH_ROWS)):
@@ -233,19 +305,20 @@ def _read_tab(path: Path) -> Any:
     return pa.Table.from_batches(batches, schema=schema)
 
 
-def _line_of(path: Path, row: int) -> int:
-    """Return the line on which a row of a TAB form begins; the header comes before row 0."""
-    with path.open(encoding=UTF8, newline="\n") as file:
-        return next(line for line, _ in islice(_read_records(file, path), row + 1, None))
+def _line_of(path: Path, row: int, form: _Form) -> int:
+    """Return the line on which a row of a text form begins; the header comes before row 0."""
+    with path.open(encoding=form.encoding, newline="\n") as file:
+        records = _read_records(file, path, form.delimiter)
+        return next(line for line, _ in islice(records, row + 1, None))
 
 
-def read_rows(path: Path, encoding: str) -> Iterator[list[str]]:
+def read_rows(path: Path, encoding: str, delimiter: str = "\t") -> Iterator[list[str]]:
     """Yield the header, then every row, each with as many fields as the header."""
     _check_encoding(path, encoding)
     # The limit is global. It is never lowered again: another thread may be reading.
     csv.field_size_limit(max(csv.field_size_limit(), path.stat().st_size))
     with path.open(encoding=encoding, newline="\n") as file:
-        records = _read_records(file, path)
+        records = _read_records(file, path, delimiter)
         _, header = next(records, (1, []))
         if not header:
             raise MetadataError(f"{path} is empty: not even a header")
@@ -261,9 +334,9 @@ def read_rows(path: Path, encoding: str) -> Iterator[list[str]]:
             yield record
 
 
-def _read_records(lines: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:
+def _read_records(lines: Iterable[str], path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Yield the records that are not blank, each with the line it begins on: quoted fields hold newlines."""
-    reader = csv.reader(lines, delimiter="\t", strict=True)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         line = reader.line_num + 1
         try:

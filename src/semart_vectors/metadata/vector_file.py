@@ -1,19 +1,18 @@
-"""Files of vectors, such as a merged one: read block by block, and checked on the way."""
+"""Vectors with their metadata, from a merged file or a checkpoint: read block by block, and checked."""
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from semart_vectors.errors import VectorFileError
+from semart_vectors.errors import SemartVectorsError, VectorFileError
+from semart_vectors.metadata.checkpoint_rows import CheckpointRows
 from semart_vectors.metadata.tables import read_errors
-from semart_vectors.records import DIMENSION
+from semart_vectors.metadata.vector_columns import OURS, as_text, as_vectors, column_problem, plain_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,52 +23,60 @@ if TYPE_CHECKING:
 BLOCK_ROWS = 1024
 """Rows that are in memory together: 4 MB of vectors."""
 
-_OURS = ("image_file", "vector", "model_version")
+
+class _Source(Protocol):
+    """Where the rows come from: a file, or a checkpoint."""
+
+    rows: int
+    schema: Any
+    error: type[SemartVectorsError]
+
+    def batches(self, batch_rows: int) -> Iterator[tuple[str, Any]]:
+        """Yield record batches, each with what an error calls the file that it comes from."""
+
+    def close(self) -> None:
+        """Close what is open."""
 
 
 class VectorFile:
-    """A Parquet file of images with their vectors, open to be read once from its first row to its last."""
+    """Images with their vectors and metadata, open to be read once from the first row to the last."""
 
-    def __init__(self, path: Path, file: Any) -> None:
-        """Take an open file whose columns are known to be there: use `VectorFile.open`."""
-        self.rows: int = file.metadata.num_rows
-        """How many images it holds."""
+    def __init__(self, path: Path, source: _Source) -> None:
+        """Take a source whose columns are known to be there: use `VectorFile.open`."""
+        self.rows: int = source.rows
+        """How many images it holds; at least one."""
         self.fields: list[Any] = [
-            field.with_type(pa.string()) if field.name == "image_file" else field
-            for field in file.schema_arrow
-            if field.name not in _OURS[1:]
+            field.with_type(pa.string() if field.name == "image_file" else plain_type(field.type))
+            for field in source.schema
+            if field.name not in OURS[1:]
         ]
-        """The Arrow fields of `image_file` and of the metadata."""
+        """The Arrow fields of `image_file` and of the metadata; of a checkpoint, `folder` and `format`."""
         self._path = path
-        self._file = file
+        self._source = source
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Self:
-        """Open what `merge_vectors` wrote as Parquet, or what another program has rewritten of it.
+        """Open what `merge_vectors` wrote as Parquet, what another program rewrote of it, or a checkpoint.
+
+        Args:
+            path: A Parquet file with the columns image_file, vector and model_version, or the folder in which
+                a job keeps its vectors: of that each name once with its newest vector, while a job runs too.
 
         Raises:
-            VectorFileError: it cannot be read, or lacks a column that it must have.
+            VectorFileError: it cannot be read, lacks a column that it must have, or holds no vectors.
+            CheckpointError: the checkpoint is damaged, or its parts changed meanwhile.
+            DiskError: the disk failed.
         """
         path = Path(path)
         with read_errors(path, VectorFileError):
-            if path.exists() and not path.is_file():  # opening a pipe would wait
-                raise VectorFileError(f"cannot read {path}: it is not a file")
-            # `pre_buffer` would hold the whole file in memory by its end.
-            file = pq.ParquetFile(
-                path, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20
-            )
-        try:
-            _check_columns(path, file.schema_arrow, empty=not file.metadata.num_rows)
-        except VectorFileError:
-            file.close()
-            raise
-        return cls(path, file)
+            source: _Source = CheckpointRows(path) if path.is_dir() else _FileRows(path)
+        return cls(path, source)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._source.close()
 
     def blocks(self) -> Iterator[tuple[Any, NDArray[np.float32], str]]:
         """Yield the rows in blocks.
@@ -80,68 +87,73 @@ class VectorFile:
 
         Raises:
             VectorFileError: damage, a missing value, a number that is not finite, or a second model.
+            CheckpointError: the same in a checkpoint, or its parts changed meanwhile.
         """
         models: set[str] = set()
         start = 0
         with read_errors(self._path, VectorFileError):
-            for batch in self._file.iter_batches(BLOCK_ROWS):
-                for name in _OURS:
-                    missing = np.flatnonzero(batch.column(name).is_null())
+            for where, batch in self._source.batches(BLOCK_ROWS):
+                for name in OURS:
+                    column = batch.column(name)
+                    missing = np.flatnonzero((column if name == "vector" else as_text(column)).is_null())
                     if len(missing):
-                        raise self._row_error(start + missing[0], f"{name} is missing")
-                vectors = self._vectors(batch.column("vector"), start)
-                models.update(batch.column("model_version").unique().to_pylist())
+                        raise self._row_error(where, start + missing[0], f"{name} is missing")
+                models.update(as_text(batch.column("model_version")).unique().to_pylist())
                 if len(models) > 1:
                     found = " and ".join(sorted(models))
-                    raise VectorFileError(f"{self._path} must hold vectors of one model, not of {found}")
+                    raise self._source.error(f"{where} must hold vectors of one model, not of {found}")
                 (model,) = models
+                vectors = self._vectors(where, batch.column("vector"), start)
                 columns = batch.select([field.name for field in self.fields])
                 columns.validate(full=True)  # a text may not be UTF-8
                 yield columns.cast(pa.schema(self.fields)), vectors, model
                 start += len(batch)
 
-    def _vectors(self, lists: Any, start: int) -> NDArray[np.float32]:
-        if not pc.all(pc.equal(pc.list_value_length(lists), DIMENSION)).as_py():
-            raise VectorFileError(f"{self._path}: a vector in it does not have {DIMENSION} numbers")
-        # A null becomes NaN,
-        with np.errstate(over="ignore"):  # and a float64 that is too large becomes infinite.
-            numbers = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-        vectors: NDArray[np.float32] = numbers.reshape(-1, DIMENSION)
+    def _vectors(self, where: str, lists: Any, start: int) -> NDArray[np.float32]:
+        try:
+            vectors = as_vectors(lists)
+        except ValueError as error:
+            raise self._source.error(f"{where}: {error}") from error
         unusable = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(unusable):
             raise self._row_error(
-                start + unusable[0], "its vector holds a number that is missing or not finite"
+                where, start + unusable[0], "its vector holds a number that is missing or not finite"
             )
         return vectors
 
-    def _row_error(self, row: int, problem: str) -> VectorFileError:
-        return VectorFileError(f"{self._path}, row {row} (counted from 0): {problem}")
+    def _row_error(self, where: str, row: int, problem: str) -> SemartVectorsError:
+        return self._source.error(f"{where}, row {row} (counted from 0): {problem}")
 
 
-def _check_columns(path: Path, schema: Any, *, empty: bool) -> None:
-    missing = [name for name in _OURS if name not in schema.names]
-    if missing:
-        raise VectorFileError(
-            f"{path} has no column {' and '.join(missing)}: give the .parquet file that "
-            "`semart-vectors merge` wrote"
+class _FileRows:
+    """A Parquet file, kept open."""
+
+    error: type[SemartVectorsError] = VectorFileError
+
+    def __init__(self, path: Path) -> None:
+        if path.exists() and not path.is_file():  # opening a pipe would wait
+            raise VectorFileError(f"cannot read {path}: it is neither a file nor a folder")
+        # `pre_buffer` would hold the whole file in memory by its end.
+        self._file = pq.ParquetFile(
+            path, page_checksum_verification=True, pre_buffer=False, buffer_size=1 << 20
         )
-    for name, count in Counter(schema.names).items():
-        if count > 1:
-            raise VectorFileError(f"{path} has {count} columns called {name}")
-    if empty:  # pandas loses the types of columns without rows
-        return
-    for name in ("image_file", "model_version"):
-        if not _is_text(schema.field(name).type):
-            raise VectorFileError(f"{path}: {name} is {schema.field(name).type}, not text")
-    types, vector = pa.types, schema.field("vector").type
-    lists = types.is_list(vector) or types.is_large_list(vector) or types.is_fixed_size_list(vector)
-    if not (lists and types.is_floating(vector.value_type)):
-        raise VectorFileError(f"{path}: vector is {vector}, not {DIMENSION} floating-point numbers")
+        self._path = path
+        self.rows: int = self._file.metadata.num_rows
+        self.schema = self._file.schema_arrow
+        problem = column_problem(self.schema, empty=not self.rows)
+        if problem is not None:
+            self.close()
+            advice = ": give the .parquet file that `semart-vectors merge` wrote, or a checkpoint"
+            raise VectorFileError(f"{path} {problem}{advice if 'no column' in problem else ''}")
+        if not self.rows:
+            self.close()
+            raise VectorFileError(
+                f"{path} holds no images: give the .parquet file that `semart-vectors merge` wrote, or a "
+                "checkpoint that holds some"
+            )
 
+    def close(self) -> None:
+        self._file.close()
 
-def _is_text(kind: Any) -> bool:
-    """Whether a column is text, including the categories of pandas and the string views of Polars."""
-    types = pa.types
-    if types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+    def batches(self, batch_rows: int) -> Iterator[tuple[str, Any]]:
+        return ((str(self._path), batch) for batch in self._file.iter_batches(batch_rows))

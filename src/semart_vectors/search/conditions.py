@@ -45,8 +45,10 @@ def matching_rows(condition: str, table: Any) -> NDArray[np.int64]:
             raise ConfigurationError(
                 f"a condition cannot tell apart columns whose names differ in case only: {name}"
             )
-    numbered = table.append_column(_ROW, pa.array(np.arange(len(table))))
     with duckdb.connect(config=_SANDBOX) as database:
+        usable = _usable_columns(database, table, duckdb.Error)
+        left_out = sorted(set(table.column_names) - set(usable.column_names))
+        numbered = usable.append_column(_ROW, pa.array(np.arange(len(table))))
         try:
             with time_limit(_TIME_LIMIT_S, database.interrupt):
                 chosen = database.from_arrow(numbered).filter(condition).project(f'"{_ROW}"')
@@ -57,7 +59,9 @@ def matching_rows(condition: str, table: Any) -> NDArray[np.int64]:
             ) from error
         except (duckdb.Error, UnicodeError) as error:
             reason = str(error).partition("\n")[0]
-            columns = ", ".join(table.column_names)
+            columns = ", ".join(usable.column_names)
+            if left_out:
+                columns += f" (DuckDB has no type for {', '.join(left_out)})"
             raise ConfigurationError(
                 f"the condition {condition!r} cannot be used: {reason}; the columns are {columns}"
             ) from error
@@ -66,3 +70,26 @@ def matching_rows(condition: str, table: Any) -> NDArray[np.int64]:
                 raise KeyboardInterrupt from error
             raise
     return np.sort(rows)
+
+
+def _usable_columns(database: Any, table: Any, refusal: type[Exception]) -> Any:
+    """Give each column a type that DuckDB takes, and leave out those for which there is none."""
+    fields = []
+    for field in table.schema:
+        types = (field.type, *((pa.float64(),) if _is_number(field.type) else ()))
+        taken = next((kind for kind in types if _is_taken(database, field.with_type(kind), refusal)), None)
+        if taken is not None:
+            fields.append(field.with_type(taken))
+    return table.select([field.name for field in fields]).cast(pa.schema(fields))
+
+
+def _is_number(kind: Any) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_decimal(kind))
+
+
+def _is_taken(database: Any, field: Any, refusal: type[Exception]) -> bool:
+    try:
+        database.from_arrow(pa.schema([field]).empty_table())
+    except refusal:
+        return False
+    return True

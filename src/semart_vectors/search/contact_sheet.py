@@ -64,6 +64,8 @@ class Panel:
     """The second line, smaller: the artist, the type."""
     score: float | None = None
     """Cosine similarity to the query; nothing is printed for None."""
+    names_file: bool = False
+    """Whether the title is a file's name and the detail its folder: their ends are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +159,19 @@ def _draw_panel(panel: Panel, side: int, typeface: str, *, framed: bool = False)
     for text, size, colour, step in (
         (title, 16 if framed else 15, INK, 21),
         (panel.detail, 13, SOFT, 19),
-        ("" if panel.score is None else f"{panel.score:.3f}", 12, FAINT, 0),
+        ("" if panel.score is None else f"{panel.score:.3f}", 14, INK, 0),
     ):
         if text.strip():  # a line that is missing leaves no gap
-            write_line(draw, (0, below), text, size, colour, width=side, typeface=typeface)
+            write_line(
+                draw,
+                (0, below),
+                text,
+                size,
+                colour,
+                width=side,
+                typeface=typeface,
+                keep_end=panel.names_file,
+            )
             below += step
     return cell
 
@@ -210,11 +221,16 @@ def write_line(
     *,
     width: int,
     typeface: str | None = None,
+    keep_end: bool = False,
 ) -> None:
-    """Write one line of text, cut to a width in pixels; without `typeface`, in the font that suits it."""
+    """Write one line of text, cut to a width in pixels; without `typeface`, in the font that suits it.
+
+    What is too long loses its end, or, with `keep_end`, its middle.
+    """
     typeface = _typeface_for([text]) if typeface is None else typeface
     font = _font(typeface, size)
-    draw.text(at, _truncate(_drawable(text, typeface), font, width), colour, font)
+    shorten = _shorten if keep_end else _truncate
+    draw.text(at, shorten(_drawable(text, typeface), font, width), colour, font)
 
 
 def _draw_text(
@@ -256,6 +272,18 @@ def _truncate(text: str, font: Font, width: int) -> str:
         0,
     )
     return f"{text[:fits].rstrip()}…"
+
+
+def _shorten(text: str, font: Font, width: int) -> str:
+    """Leave out the middle of a text that is wider than `width` pixels; most of what stays is its end."""
+    if font.getlength(text) <= width:
+        return text
+    for kept in range(min(len(text) - 1, width), 2, -1):
+        start = kept // 3
+        shorter = f"{text[:start].rstrip()}…{text[start - kept :].lstrip()}"
+        if font.getlength(shorter) <= width:
+            return shorter
+    return _truncate(text, font, width)
 
 
 def _texts(rows: Sequence[SheetRow]) -> Iterator[str]:

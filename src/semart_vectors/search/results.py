@@ -25,7 +25,7 @@ def result_row(query: Query, matches: Sequence[Match], images_dir: Path) -> Shee
         images_dir: The folder that the names of the images are relative to.
     """
     if query.kind == "file":
-        panel = Panel(Path(query.text), Path(query.text).name, "the query, an image")
+        panel = Panel(Path(query.text), Path(query.text).name, "the query, an image", names_file=True)
     elif query.kind == "url":
         panel = Panel(None, query.text, "the query, the image at this address")
     elif query.kind == "text":
@@ -33,7 +33,8 @@ def result_row(query: Query, matches: Sequence[Match], images_dir: Path) -> Shee
     else:
         title, author = caption(query.metadata)
         detail = f"{author} · the query" if author else "the query, an image of the gallery"
-        panel = Panel(image_path(images_dir, query.text), title or query.text, detail)
+        name = query.text.rpartition("/")[2]
+        panel = Panel(image_path(images_dir, query.text), title or name, detail, names_file=not title)
     return SheetRow(panel, [_panel(match, images_dir) for match in matches])
 
 
@@ -51,6 +52,14 @@ def image_path(images_dir: Path, image_file: str) -> Path | None:
         return None
 
 
+def name_panel(images_dir: Path, image_file: str, score: float | None = None) -> Panel:
+    """Return the panel of an image of which only the name is known: the file's name above its folder."""
+    folder, _, name = image_file.rpartition("/")
+    return Panel(image_path(images_dir, image_file), name, folder, score, names_file=True)
+
+
 def _panel(match: Match, images_dir: Path) -> Panel:
     title, author = caption(match.metadata)
-    return Panel(image_path(images_dir, match.image_file), title or match.image_file, author, match.score)
+    if not title:
+        return name_panel(images_dir, match.image_file, match.score)
+    return Panel(image_path(images_dir, match.image_file), title, author, match.score)
