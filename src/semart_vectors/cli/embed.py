@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--max-in-flight",
     type=click.IntRange(min=1),
+    metavar="N",
     help="Calls under way at once; by default as many as the rate needs.",
 )
 @click.option(

@@ -16,7 +16,9 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 OUTPUT = click.option(
     "-o", "--output", type=FILE, required=True, help="A .parquet file, or a .csv/.tsv separated by tabs."
 )
-TABLE = click.option("--table", default="paintings", show_default=True, help="NAME or SCHEMA.NAME.")
+TABLE = click.option(
+    "--table", metavar="NAME", default="paintings", show_default=True, help="NAME or SCHEMA.NAME."
+)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 

@@ -15,6 +15,7 @@ from semart_vectors.cli.event_loop import run_in_loop
 from semart_vectors.cli.extras import extra
 from semart_vectors.cli.options import AS_JSON, DIRECTORY, FILE, TABLE
 from semart_vectors.cli.output import say
+from semart_vectors.files import make_folder_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -34,7 +35,9 @@ _MAX_ON_SHEET = 240
 @click.option("--vectors", type=FILE, help="The .parquet file that merge wrote.")
 @click.option("--postgres", metavar="URL", help="Or the database that load filled.")
 @TABLE
-@click.option("-k", type=click.IntRange(min=1), default=12, show_default=True, help="How many to find.")
+@click.option(
+    "-k", type=click.IntRange(min=1), metavar="N", default=12, show_default=True, help="How many to find."
+)
 @click.option("--where", metavar="SQL", help="Search only rows that meet this, as \"type = 'portrait'\".")
 @click.option("--images", type=DIRECTORY, help="The folder of the images, for the sheet.")
 @click.option("--sheet", type=FILE, help="Draw the results as this PNG.")
@@ -120,8 +123,7 @@ def _check_sheet(sheet: Path, images: Path | None) -> None:
     is_other = os.path.lexists(sheet) and not os.path.isfile(sheet)  # noqa: PTH113 - False, not an error, without permission
     if sheet.suffix.lower() != ".png" or is_other:
         raise click.UsageError(f"--sheet must name a .png file, not {sheet}")
-    if not os.path.isdir(sheet.parent):  # noqa: PTH112 - as above
-        raise click.UsageError(f"--sheet: the folder {sheet.parent} does not exist; create it first")
+    make_folder_of(sheet)
 
 
 def _draw_results(query: Query, matches: list[Match], images: Path, sheet: Path) -> None:
