@@ -1,4 +1,4 @@
-"""The commands of the README and of the pages after it, in their order, from a folder with nothing but SemArt."""
+"""The commands of the README and of the pages after it, in their order, from a folder with SemArt alone."""
 
 from __future__ import annotations
 
