@@ -43,7 +43,7 @@ async def stopped_demo(folder: Path) -> Ran:
     """Start the demo, and stop it by Ctrl-C when it embeds."""
     demo = await start("demo", "demo", cwd=folder)
     assert demo.stderr is not None
-    await demo.stderr.readuntil(b"embedding")  # its first progress bar
+    await demo.stderr.readuntil(b"embedding")  # its first progress
     demo.send_signal(signal.SIGINT)
     return await end(demo)
 
