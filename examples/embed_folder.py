@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from semart_vectors import AsyncVisionEmbedder, EmbeddingBatch
+from semart_vectors.images.formats import SUFFIXES
 
 
 async def embed(images: list[Path]) -> EmbeddingBatch:
@@ -24,7 +25,12 @@ async def embed(images: list[Path]) -> EmbeddingBatch:
 
 def main(folder: Path, output: Path) -> None:
     """Embed the images of a folder, print which failed, and write the vectors of the others."""
-    batch = asyncio.run(embed(sorted(folder.rglob("*.jpg"))))
+    if not folder.is_dir():
+        sys.exit(f"there is no folder {folder}")
+    images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if not images:
+        sys.exit(f"no image is in {folder}; accepted are {', '.join(sorted(SUFFIXES))}")
+    batch = asyncio.run(embed(images))
     for failure in batch.failures:
         print(f"{failure.source}: {failure.error}", file=sys.stderr)
     names = [str(Path(str(source)).relative_to(folder)) for source in batch.sources]

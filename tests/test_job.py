@@ -296,4 +296,4 @@ async def test_a_progress_bar_is_shown_when_asked_for(
     make_images(tmp_path / "images", 3)
     job = EmbeddingJob(embedder, tmp_path / "images", checkpoint=tmp_path / "ck", progress=progress)
     await job.run()
-    assert ("embedding: 3/3, failed=0" in capsys.readouterr().err) == is_shown
+    assert ("embedding: 3 of 3 done, 0 failed" in capsys.readouterr().err) == is_shown

@@ -93,6 +93,16 @@ def sync_folder(folder: Path) -> None:
             raise
 
 
+def make_folder_of(path: Path) -> None:
+    """Make the folder of an output, where it is missing.
+
+    Raises:
+        DiskError: it cannot be made, such as where a file has its name.
+    """
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
 def sync(path: Path) -> None:
     """Wait until `path`, a file or a folder, would survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -39,7 +39,7 @@ async def test_embed_status_and_merge_from_a_folder_to_one_file(service: FakeSer
     (tmp_path / "meta.csv").write_text("\n".join(["image_file\ttitle", *rows, "missing.jpg\tlost", ""]))
     ran = await embed(tmp_path, service, "--json")
     assert (ran.code, json.loads(ran.out)["embedded"]) == (0, 12)
-    assert "12/12" in ran.err
+    assert "12 of 12 done, 0 failed" in ran.err
     ran = await cli("status", "ck", "--json", cwd=tmp_path)
     assert (ran.code, json.loads(ran.out)["done"]) == (0, 12)
     ran = await cli("merge", "meta.csv", "ck", "-o", "all.parquet", cwd=tmp_path)

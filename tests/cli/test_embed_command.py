@@ -104,3 +104,47 @@ def test_a_report_is_in_words_too(served: FakeService, tmp_path: Path) -> None:
     ran = cli_here(*EMBED, "--requests-per-second=1000", cwd=tmp_path, service=served)
     says = "3 images: 3 embedded now, 0 done before, 0 failed; 4 calls, 1 of them retries, in "
     assert (ran.code, ran.out.startswith(says)) == (0, True), ran.out
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["https://me@a.cognitiveservices.azure.com", "http://example.org", "a.com"]
+)
+@pytest.mark.parametrize("options", [(), ("--dry-run",)], ids=["run", "dry run"])
+def test_a_dry_run_refuses_the_address_that_the_run_would(
+    tmp_path: Path, endpoint: str, options: tuple[str, ...]
+) -> None:
+    """In the same sentence; without an address it plans all the same."""
+    make_images(tmp_path / "images", 1)
+    ran = cli_here(*EMBED, *options, cwd=tmp_path, endpoint=endpoint)
+    assert (ran.code, ran.err.startswith("Error: the endpoint")) == (2, True)
+    assert cli_here(*EMBED, "--dry-run", cwd=tmp_path).code == 0
+
+
+def test_many_failures_are_told_by_reason_first(served: FakeService, tmp_path: Path) -> None:
+    """With how many each has; then five by name, or all with --verbose."""
+    names = list(make_images(tmp_path / "images", 8))
+    for name in names[:6]:
+        (tmp_path / "images" / name).write_bytes(b"")
+    (tmp_path / "images" / names[6]).write_bytes(b"no image at all")
+    for options, named in (((), 5), (("--verbose",), 7)):
+        ran = cli_here(*EMBED, *options, cwd=tmp_path, service=served)
+        told = [line for line in ran.err.splitlines() if " embedding: " not in line]
+        assert ran.code == 3
+        assert [line.split(":")[0] for line in told[:2]] == ["6 failed", "1 failed"], told
+        assert len([line for line in told if line.startswith("  ")]) == named
+
+
+def test_quiet_shows_failures_and_the_result_alone(served: FakeService, tmp_path: Path) -> None:
+    """Nothing of a run in which all went well but its result."""
+    names = list(make_images(tmp_path / "images", 3))
+    ran = cli_here(*EMBED, "--quiet", cwd=tmp_path, service=served)
+    assert (ran.code, ran.err, ran.out.startswith("3 images: 3 embedded now")) == (0, "", True)
+    (tmp_path / "images" / names[0]).write_bytes(b"")
+    ran = cli_here(*EMBED, "--quiet", cwd=tmp_path, service=served)
+    assert (ran.code, len(ran.err.splitlines())) == (3, 2)
+
+
+def test_a_highest_rate_without_auto_is_told_by_the_names_of_the_options(tmp_path: Path) -> None:
+    """Not by those of the Python parameters."""
+    ran = cli_here(*EMBED, "--max-requests-per-second=5", cwd=tmp_path, endpoint="http://127.0.0.1:1")
+    assert "--max-requests-per-second works only with --requests-per-second=auto" in ran.err

@@ -119,10 +119,6 @@ def test_an_address_is_fetched_by_the_service(served: FakeService, tmp_path: Pat
         ((TEXT, "--images=images", "--sheet=m.parquet"), "must name a .png file, not m.parquet"),
         ((TEXT, "--images=images", "--sheet=pipe.png"), "must name a .png file, not pipe.png"),
         ((TEXT, "--postgres=postgresql://x/y"), "either --vectors FILE or --postgres URL"),
-        (
-            (TEXT, "--images=images", "--sheet=absent/s.png"),
-            "the folder absent does not exist; create it first",
-        ),
         (("00003-image.jpg", "-k0"), "0 is not in the range x>=1"),
         ((TEXT, "--where", "colour = 'red'"), "the columns are image_file, title"),
         ((TEXT,), "VISION_KEY"),

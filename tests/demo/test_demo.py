@@ -29,7 +29,7 @@ def test_the_demo_does_the_whole_main_job_after_a_ctrl_c_too(tmp_path: Path) -> 
     ran = asyncio.run(cli("demo", "demo", cwd=tmp_path))
     assert ran.code == 0
     assert len(ran.out.splitlines()) < 20
-    assert "147/147" in ran.err
+    assert "147 of 147 done, 0 failed" in ran.err
     paintings = pd.read_parquet(tmp_path / "demo" / "paintings.parquet")
     assert len(paintings) == 147
     assert paintings["vector"].map(len).eq(1024).all()
@@ -43,7 +43,7 @@ async def stopped_demo(folder: Path) -> Ran:
     """Start the demo, and stop it by Ctrl-C when it embeds."""
     demo = await start("demo", "demo", cwd=folder)
     assert demo.stderr is not None
-    await demo.stderr.readuntil(b"embedding")  # its first progress bar
+    await demo.stderr.readuntil(b"embedding")  # its first progress
     demo.send_signal(signal.SIGINT)
     return await end(demo)
 

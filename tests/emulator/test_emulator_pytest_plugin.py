@@ -52,7 +52,7 @@ def test_another_projects_blocking_test_uses_the_fixture(pytester: pytest.Pytest
 
 
 def test_the_tutorials_own_request_works_unchanged(vision_emulator: Emulator, tmp_path: Path) -> None:
-    """Plain `requests`, as the tutorial sends it, gets a vector."""
+    """A plain HTTP client, which knows nothing of ours, gets a vector."""
     told = run([sys.executable, EXAMPLES / "tutorial_request.py"], vision_emulator, tmp_path)
     assert "1024 numbers" in told
 

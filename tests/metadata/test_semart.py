@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from command_in_process import cli_here
 from semart_vectors.errors import MetadataError
 from semart_vectors.metadata.semart import COLUMNS, clean_semart, find_images_dir
 from semart_vectors.metadata.tables import write_metadata
@@ -224,3 +225,28 @@ def test_the_images_are_found_in_either_spelling(tmp_path: Path, name: str) -> N
         find_images_dir(tmp_path)
     (tmp_path / name).mkdir()
     assert find_images_dir(str(tmp_path)).samefile(tmp_path / name)
+
+
+def test_date_and_school_stay_where_they_are_asked_for(tmp_path: Path) -> None:
+    """After the other columns; nothing else may be kept."""
+    write_split(tmp_path, row("a.jpg", school="Flämisch"))
+    table = clean_semart(tmp_path, more_than=0, keep=["school", "date"])
+    assert list(table.columns) == [*COLUMNS, "date", "school"]
+    assert (*table["date"], *table["school"]) == ("1640", "Flamisch")
+    with pytest.raises(ValueError, match="keep takes date and school, not 'colour'"):
+        clean_semart(tmp_path, keep=["colour"])
+
+
+def test_a_table_goes_into_a_folder_that_is_made_for_it(tmp_path: Path) -> None:
+    """A wrong suffix is refused before the work, and makes none."""
+    write_split(tmp_path, row("a.jpg"))
+    options = ("--more-than=0", "--keep=school")
+    ran = cli_here("clean", ".", "-o", "a/b/dataset.csv", *options, cwd=tmp_path)
+    assert (ran.code, pd.read_csv(tmp_path / "a/b/dataset.csv", sep="\t")["school"].tolist()) == (
+        0,
+        ["Dutch"],
+    )
+    ran = cli_here("clean", "absent", "-o", "c/dataset.xlsx", cwd=tmp_path)
+    assert (ran.code, "must end with" in ran.err, (tmp_path / "c").exists()) == (2, True, False)
+    ran = cli_here("clean", ".", "-o", "semart_train.csv/x.csv", cwd=tmp_path)
+    assert (ran.code, "cannot write semart_train.csv" in ran.err) == (8, True)

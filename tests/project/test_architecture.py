@@ -123,7 +123,7 @@ def test_dependencies_are_those_that_are_imported() -> None:
     """None is missing for who installs only us, and none is installed for nothing."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = (extras[name] for name in ("emulator", "map", "pgvector", "search"))
+    wanted = (extras[name] for name in ("map", "pgvector", "search"))
     declared = [*project["dependencies"], *chain.from_iterable(wanted)]
     names = (re.split(r"[^\w-]", text)[0] for text in declared)
     imported = {name.split(".")[0] for path in FILES for name in imports_of(path)}

@@ -191,6 +191,14 @@ async def test_the_script_that_takes_over_vectors_says_in_a_sentence_what_is_mis
     assert len(told.splitlines()) == 1
 
 
+async def test_a_folder_that_is_not_there_or_has_no_image_is_no_success(tmp_path: Path) -> None:
+    """`embed_folder.py` says which, without a call."""
+    told = await run_example("embed_folder.py", tmp_path / "absent", tmp_path / "all.npz", code=1)
+    assert told == f"there is no folder {tmp_path / 'absent'}\n"
+    told = await run_example("embed_folder.py", tmp_path, tmp_path / "all.npz", code=1)
+    assert told.startswith(f"no image is in {tmp_path}; accepted are .bmp")
+
+
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_an_example_fits_on_a_screen(example: Path) -> None:
     """Under sixty lines each, but for the tutorial, which is eight pages of a series."""

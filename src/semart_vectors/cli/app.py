@@ -19,7 +19,6 @@ from semart_vectors.cli.embed import embed
 from semart_vectors.cli.event_loop import terminate
 from semart_vectors.cli.exit_codes import DISK, exit_code, interruption_code
 from semart_vectors.cli.export import export
-from semart_vectors.cli.extras import extra
 from semart_vectors.cli.load import load
 from semart_vectors.cli.map import map_command
 from semart_vectors.cli.merge import merge
@@ -39,8 +38,8 @@ class Commands(click.Group):
         """Return a command; `emulator` is imported only when asked for, because it imports a web server."""
         if cmd_name != "emulator":
             return super().get_command(ctx, cmd_name)
-        with extra("emulator"):
-            from semart_vectors.emulator.command_line import emulator_command
+        from semart_vectors.emulator.command_line import emulator_command
+
         return emulator_command
 
 

@@ -24,12 +24,19 @@ if TYPE_CHECKING:
     metavar="N",
     help="Keep authors with more than N paintings.",
 )
-def clean(dataset_dir: Path, output: Path, more_than: int) -> None:
+@click.option(
+    "--keep",
+    type=click.Choice(["date", "school"]),
+    multiple=True,
+    help="Keep this column too, which the tutorial drops; may be given twice.",
+)
+def clean(dataset_dir: Path, output: Path, more_than: int, keep: tuple[str, ...]) -> None:
     """Clean the tables of SemArt and join them into one."""
     from semart_vectors.metadata.semart import clean_semart
-    from semart_vectors.metadata.tables import write_metadata
+    from semart_vectors.metadata.tables import check_output, write_metadata
 
-    table = clean_semart(dataset_dir, more_than=more_than)
+    check_output(output)
+    table = clean_semart(dataset_dir, more_than=more_than, keep=keep)
     write_metadata(table, output)
     say(f"{len(table):,} paintings by {table['author'].nunique():,} authors written to {output}")
     if table.empty:

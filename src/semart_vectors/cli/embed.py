@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--max-in-flight",
     type=click.IntRange(min=1),
+    metavar="N",
     help="Calls under way at once; by default as many as the rate needs.",
 )
 @click.option(
@@ -73,6 +76,8 @@ if TYPE_CHECKING:
     help="Scale down images with a longer side; needs --repair-images.",
 )
 @click.option("--dry-run", is_flag=True, help="Count what there is to do, and make no call.")
+@click.option("--quiet", is_flag=True, help="Show no progress; only warnings, failures and the result.")
+@click.option("--verbose", is_flag=True, help=f"Name every image that failed, not only {NAMED} of them.")
 @AS_JSON
 def embed(  # noqa: PLR0917 - click passes them all by name
     images_dir: Path,
@@ -88,6 +93,8 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     repair_images: bool,  # noqa: FBT001 - as above
     max_side: int | None,
     dry_run: bool,  # noqa: FBT001 - as above
+    quiet: bool,  # noqa: FBT001 - as above
+    verbose: bool,  # noqa: FBT001 - as above
     as_json: bool,  # noqa: FBT001 - as above
 ) -> None:
     """Embed the images in a folder, or continue where the last run stopped."""
@@ -96,6 +103,10 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     from semart_vectors.images.formats import SUFFIXES
     from semart_vectors.job import EmbeddingJob, plan_job
 
+    if quiet:
+        logging.getLogger("semart_vectors").setLevel(logging.WARNING)
+    if max_requests_per_second is not None and requests_per_second != "auto":
+        raise click.UsageError("--max-requests-per-second works only with --requests-per-second=auto")
     if max_side is not None and not repair_images:
         raise click.UsageError("--max-side works only with --repair-images")
     image_files = None if metadata is None else _image_files(metadata, name_column)
@@ -104,6 +115,7 @@ def embed(  # noqa: PLR0917 - click passes them all by name
 
         images_dir = find_images_dir(images_dir.parent)  # the archive says Images, the tutorial images
     if dry_run:
+        _check_endpoint(environment())
         plan = run_in_loop(
             plan_job(
                 images_dir,
@@ -136,7 +148,7 @@ def embed(  # noqa: PLR0917 - click passes them all by name
         image_files=image_files,
         retry_failed=retry_failed,
         repair=_repair(max_side) if repair_images else None,
-        progress=True,
+        progress=not quiet,
     )
 
     async def run() -> JobReport:
@@ -156,8 +168,17 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     if not report.total:
         say(f"No images found in {images_dir}; accepted are {', '.join(sorted(SUFFIXES))}", err=True)
     if report.failed:
-        _say_failures(checkpoint, report.failed, image_files)
+        _say_failures(checkpoint, report.failed, image_files, at_most=None if verbose else NAMED)
         sys.exit(SOME_FAILED)
+
+
+def _check_endpoint(variables: dict[str, str]) -> None:
+    """Refuse an endpoint that the run itself would refuse; a plan needs none."""
+    from semart_vectors.calls.endpoint import checked_endpoint
+    from semart_vectors.calls.key import Key
+
+    if endpoint := variables.get("VISION_ENDPOINT", "").strip():
+        checked_endpoint(endpoint, Key(variables.get("VISION_KEY")))
 
 
 def _image_files(metadata: Path, name_column: str) -> list[str]:
@@ -189,12 +210,17 @@ def _summary(report: JobReport) -> str:
     )
 
 
-def _say_failures(checkpoint: Path, count: int, image_files: list[str] | None) -> None:
+def _say_failures(
+    checkpoint: Path, count: int, image_files: list[str] | None, *, at_most: int | None
+) -> None:
     from semart_vectors.checkpoint.failures import read_failures
 
     names = None if image_files is None else set(image_files)
     failures = [each for each in read_failures(checkpoint) if names is None or each.image_file in names]
-    for failure in failures[:NAMED]:
+    if len(failures) > NAMED:
+        for reason, times in Counter(failure.message for failure in failures).most_common(NAMED):
+            say(f"{times:,} failed: {reason}", err=True)
+    for failure in failures[:at_most]:
         say(f"  {failure.image_file}: {failure.message}", err=True)
     say(
         f"{count:,} failed; {checkpoint / 'failures.parquet'} lists them, --retry-failed tries them again",

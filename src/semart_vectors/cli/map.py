@@ -9,6 +9,7 @@ import click
 from semart_vectors.cli.extras import extra
 from semart_vectors.cli.options import DIRECTORY, FILE, VECTORS
 from semart_vectors.cli.output import first_few, say
+from semart_vectors.files import make_folder_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     metavar="COLUMN",
     help="The column that colours the page; by default type, school or timeframe, else the folder.",
 )
-@click.option("--title", default="A map of the collection", show_default=True, help="The headline.")
+@click.option(
+    "--title", metavar="TEXT", default="A map of the collection", show_default=True, help="The headline."
+)
 def map_command(vectors: Path, images_dir: Path, output: Path, colour_by: str | None, title: str) -> None:
     """Draw the whole collection with similar images close together.
 
@@ -36,6 +39,7 @@ def map_command(vectors: Path, images_dir: Path, output: Path, colour_by: str | 
     with extra("map"):
         from semart_vectors.map import draw_map
 
+    make_folder_of(output)
     report = draw_map(vectors, images_dir, output, colour_by=colour_by, title=title)
     of = "" if report.drawn == report.total else f" of {report.total:,}, chosen evenly,"
     say(f"{report.drawn:,} images{of} drawn on {output}")

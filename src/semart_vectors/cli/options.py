@@ -18,7 +18,9 @@ VECTORS = click.Path(path_type=Path)
 OUTPUT = click.option(
     "-o", "--output", type=FILE, required=True, help="A .parquet file, or a .csv/.tsv separated by tabs."
 )
-TABLE = click.option("--table", default="paintings", show_default=True, help="NAME or SCHEMA.NAME.")
+TABLE = click.option(
+    "--table", metavar="NAME", default="paintings", show_default=True, help="NAME or SCHEMA.NAME."
+)
 NAME_COLUMN = click.option(
     "--name-column",
     metavar="COLUMN",

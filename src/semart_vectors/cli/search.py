@@ -40,7 +40,9 @@ EMULATOR_WORDS = (
 @click.option("--vectors", type=VECTORS, help="The .parquet file that merge wrote, or a checkpoint.")
 @click.option("--postgres", metavar="URL", help="Or the database that load filled.")
 @TABLE
-@click.option("-k", type=click.IntRange(min=1), default=12, show_default=True, help="How many to find.")
+@click.option(
+    "-k", type=click.IntRange(min=1), metavar="N", default=12, show_default=True, help="How many to find."
+)
 @click.option("--where", metavar="SQL", help="Search only rows that meet this, as \"type = 'portrait'\".")
 @IMAGES
 @SHEET

@@ -9,6 +9,7 @@ import click
 
 from semart_vectors.cli.options import DIRECTORY, FILE
 from semart_vectors.cli.output import say
+from semart_vectors.files import make_folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +28,7 @@ def check_sheet(sheet: Path, images: Path | None) -> None:
     is_other = os.path.lexists(sheet) and not os.path.isfile(sheet)  # noqa: PTH113 - False, not an error, without permission
     if sheet.suffix.lower() != ".png" or is_other:
         raise click.UsageError(f"--sheet must name a .png file, not {sheet}")
-    if not os.path.isdir(sheet.parent):  # noqa: PTH112 - as above
-        raise click.UsageError(f"--sheet: the folder {sheet.parent} does not exist; create it first")
+    make_folder_of(sheet)
 
 
 def draw_sheet(rows: Sequence[SheetRow], sheet: Path, **words: str) -> None:

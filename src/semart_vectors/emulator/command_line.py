@@ -38,12 +38,20 @@ _READ_LATENCY = click.types.FuncParamType(parse_latency)
 
 @click.command("emulator")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=0, show_default=True, help="0 takes a free port."
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    default=0,
+    show_default=True,
+    help="0 takes a free port.",
 )
-@click.option("--key", help="The only accepted key; without it every key that is not empty is accepted.")
+@click.option(
+    "--key", metavar="KEY", help="The only accepted key; without it every key that is not empty is accepted."
+)
 @click.option(
     "--requests-per-second",
     type=click.FloatRange(min=0, min_open=True),
+    metavar="RATE",
     help="The rate limit; without it the limit of the tier, if any.",
 )
 @click.option(
@@ -64,6 +72,7 @@ _READ_LATENCY = click.types.FuncParamType(parse_latency)
 @click.option(
     "--latency-s",
     type=_READ_LATENCY,
+    metavar="SECONDS|DISTRIBUTION",
     default="0",
     show_default=True,
     help="The minimum time from a request to its answer, or a distribution: uniform:LOW,HIGH or"
@@ -79,7 +88,9 @@ _READ_LATENCY = click.types.FuncParamType(parse_latency)
     metavar="FAULT=PROBABILITY",
     help=f"What goes wrong by chance; may be given several times. A status, or one of {', '.join(KINDS)}.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="The seed of all random choices.")
+@click.option(
+    "--seed", type=int, metavar="N", default=0, show_default=True, help="The seed of all random choices."
+)
 @click.option("--replay", type=_FOLDER, help="Answer from the recordings in this folder.")
 @click.option(
     "--replay-else-compute",
@@ -87,7 +98,11 @@ _READ_LATENCY = click.types.FuncParamType(parse_latency)
     help="Compute a vector for what is not recorded, instead of refusing it.",
 )
 @click.option("--record", type=_FOLDER, help="Add the answers of the upstream to this folder.")
-@click.option("--upstream", help="The endpoint of the real service, which is asked for what is not replayed.")
+@click.option(
+    "--upstream",
+    metavar="URL",
+    help="The endpoint of the real service, which is asked for what is not replayed.",
+)
 def emulator_command(port: int, **settings: Unpack[Options]) -> None:
     """Run a local emulator of the service until Ctrl-C. The first line of output is its endpoint.
 

@@ -14,6 +14,7 @@ from semart_vectors.errors import MetadataError
 from semart_vectors.metadata.tables import CP1252, read_errors, read_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from os import PathLike
 
 COLUMNS = ("image_file", "description", "author", "title", "technique", "type", "timeframe")
@@ -30,7 +31,13 @@ _LOST_LETTERS = {"TURA, Cosm?": "TURA, Cosme", "DELACROIX, Eug?ne": "DELACROIX, 
 _logger = logging.getLogger("semart_vectors")
 
 
-def clean_semart(dataset_dir: str | PathLike[str], *, more_than: int = 15) -> pd.DataFrame:
+OPTIONAL_COLUMNS = ("date", "school")
+"""Columns of the data set that the tutorial drops, and that may be kept."""
+
+
+def clean_semart(
+    dataset_dir: str | PathLike[str], *, more_than: int = 15, keep: Collection[str] = ()
+) -> pd.DataFrame:
     """Clean the SemArt tables as the tutorial does: 11,206 of the 21,382 paintings remain.
 
     Args:
@@ -38,13 +45,19 @@ def clean_semart(dataset_dir: str | PathLike[str], *, more_than: int = 15) -> pd
             that exist are read, and a warning names the others.
         more_than: Only authors with more paintings than this are kept.
 
+        keep: Which of date and school, which the tutorial drops, to keep as further columns.
+
     Returns:
-        The columns image_file, description, author, title, technique, type and timeframe. All but
-        image_file, which has to keep naming a file, are ASCII.
+        The columns image_file, description, author, title, technique, type and timeframe, then those of
+        `keep`. All but image_file, which has to keep naming a file, are ASCII.
 
     Raises:
+        ValueError: `keep` has another name.
         MetadataError: none of the tables exists, or one cannot be read.
     """
+    if unknown := [name for name in keep if name not in OPTIONAL_COLUMNS]:
+        raise ValueError(f"keep takes {' and '.join(OPTIONAL_COLUMNS)}, not {', '.join(map(repr, unknown))}")
+    kept = [*COLUMNS, *(name for name in OPTIONAL_COLUMNS if name in keep)]
     folder = Path(dataset_dir)
     present = [name for name in SPLITS if (folder / name).is_file()]
     missing = [name for name in SPLITS if name not in present]
@@ -59,7 +72,7 @@ def clean_semart(dataset_dir: str | PathLike[str], *, more_than: int = 15) -> pd
     counts = [len(table)]
     table = table[(table != "").all(axis=1)]
     counts.append(len(table))
-    table = table.drop_duplicates("IMAGE_FILE").rename(columns=str.lower)[list(COLUMNS)]
+    table = table.drop_duplicates("IMAGE_FILE").rename(columns=str.lower)[kept]
     counts.append(len(table))
     table = table.map(_to_ascii).assign(image_file=table["image_file"])
     table = table.assign(technique=table["technique"].map(_before_size))

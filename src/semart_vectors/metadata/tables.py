@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from semart_vectors.errors import ConfigurationError, MetadataError, SemartVectorsError
-from semart_vectors.files import disk_error, write_aside
+from semart_vectors.files import disk_error, make_folder_of, write_aside
 from semart_vectors.metadata.python_values import to_python
 from semart_vectors.metadata.vector_columns import plain_type
 
@@ -92,7 +92,8 @@ def check_output(path: Path) -> bool:
     """Refuse, before any work, a path that cannot be written to; return whether it means the TAB form.
 
     Raises:
-        ConfigurationError: its suffix means neither form, or its folder does not exist.
+        ConfigurationError: its suffix means neither form, or it is a folder.
+        DiskError: its folder is missing and cannot be made.
     """
     tab = _is_tab(path, ConfigurationError)
     check_is_writable(path)
@@ -100,15 +101,15 @@ def check_output(path: Path) -> bool:
 
 
 def check_is_writable(path: Path) -> None:
-    """Refuse, before any work, a path whose folder is missing, or that is a folder itself.
+    """Refuse, before any work, a path that is a folder itself; make its own folder, where that is missing.
 
     Raises:
-        ConfigurationError: it is one of these.
+        ConfigurationError: it is a folder.
+        DiskError: its folder cannot be made.
     """
-    if not path.parent.is_dir():
-        raise ConfigurationError(f"cannot write {path}: {path.parent} is not a folder; create it first")
     if path.is_dir():
         raise ConfigurationError(f"cannot write {path}: it is a folder")
+    make_folder_of(path)
 
 
 def read_table(path: Path, name_column: str = IMAGE_FILE, *, names_only: bool = False) -> Any:
