@@ -12,6 +12,7 @@ from semart_vectors.checkpoint.failures import read_failures, write_failures
 from semart_vectors.checkpoint.image_records import from_record
 from semart_vectors.checkpoint.journal import read_journal
 from semart_vectors.checkpoint.json_files import read_note, unverified_value, write_note
+from semart_vectors.checkpoint.parquet import has_empty_group
 from semart_vectors.checkpoint.parts import read_index_rows, read_names, verify_part, write_part
 from semart_vectors.checkpoint.quarantine import quarantine, quarantine_failures, quarantine_part
 from semart_vectors.checkpoint.schema import no_failures, no_vectors
@@ -183,8 +184,11 @@ def create_missing_files(folder: CheckpointFolder, model_version: str, *, has_id
         write_note(folder.identity, _identity(model_version))
     if not folder.parts():
         _create_first_part(folder)
-    if not folder.failures.exists():
+    if not folder.failures.exists() or has_empty_group(folder.failures):
         write_failures(folder, no_failures())
+    for path in folder.parts().values():
+        if has_empty_group(path):  # as earlier versions wrote a part without rows
+            write_part(folder, path, no_vectors())
 
 
 def _create_first_part(folder: CheckpointFolder) -> None:
