@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from semart_vectors.checkpoint import parts
 from semart_vectors.checkpoint.folder import CheckpointFolder
-from semart_vectors.checkpoint.image_records import Done, Failed, Known, from_record, to_record
+from semart_vectors.checkpoint.image_records import Done, Failed, Known, Touched, from_record, to_record
 from semart_vectors.checkpoint.journal import read_journals
 from semart_vectors.checkpoint.journal_writer import JournalWriter
 from semart_vectors.checkpoint.json_files import read_value, write_note
@@ -44,9 +44,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semart_vectors.checkpoint.catalogue import Catalogue
+    from semart_vectors.checkpoint.image_records import Entry
     from semart_vectors.records import Vector
 
-__all__ = ["Checkpoint", "Done", "Failed", "Known"]
+__all__ = ["Checkpoint", "Done", "Failed", "Known", "Touched"]
 
 _MAX_PARTS_WAITING = 3
 """So many parts' rows may wait while one is published: on a slow disk `record` waits, memory stays small."""
@@ -76,6 +77,8 @@ class Checkpoint:
         """Called, by some thread, as soon as nothing more should be begun."""
         self.trouble: CheckpointError | DiskError | None = None
         """Why nothing more should be begun, though what was recorded is durable: the disk is full, say."""
+        self.replaced = 0
+        """Images recorded since the opening that had the vector of another content."""
         self._folder = folder
         self._catalogue = catalogue
         self._journals = JournalWriter(
@@ -174,6 +177,7 @@ class Checkpoint:
                 with disk_errors(self._folder.path):
                     for path in self._replaced_before:
                         path.unlink()
+                    self._publisher.fold_touched()
 
     def mark_complete(self) -> None:
         """Note that nothing is left to do, so that `close` removes the rows that earlier runs replaced.
@@ -227,7 +231,7 @@ class Checkpoint:
         """Reserve room on the disk for so many more records, whatever else fills it."""
         self._journals.keep_room_for(records)
 
-    def record(self, entries: Iterable[Done | Failed]) -> None:
+    def record(self, entries: Iterable[Entry]) -> None:
         """Make outcomes durable; each replaces what was recorded of its image before.
 
         Without entries, this only looks after the publication that is under way.
@@ -240,7 +244,7 @@ class Checkpoint:
         if entries:
             self._journals.append([to_record(entry, self.model_version) for entry in entries])
             for entry in entries:
-                self._catalogue.learn(entry)
+                self.replaced += self._catalogue.learn(entry)
         if self._journals.records >= parts.ROWS_A_PART:
             self._start_publication()
         if self._journals.shortage is not None and self.trouble is None:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from semart_vectors.checkpoint.store import Done, Failed
+    from semart_vectors.checkpoint.image_records import Entry
+    from semart_vectors.checkpoint.store import Failed
     from semart_vectors.errors import CheckpointError, DiskError
     from semart_vectors.images.read_image import LoadedImage
     from semart_vectors.records import Outcome, Vector
@@ -74,10 +75,14 @@ class OutcomeStore(Protocol):
     def trouble(self) -> CheckpointError | DiskError | None:
         """Why nothing more should be begun, though what was recorded is durable."""
 
+    @property
+    def replaced(self) -> int:
+        """How many images recorded in this run had the vector of another content before."""
+
     def keep_room_for(self, records: int, /) -> None:
         """Reserve room on the disk for so many records more."""
 
-    def record(self, entries: list[Done | Failed], /) -> None:
+    def record(self, entries: list[Entry], /) -> None:
         """Make outcomes durable."""
 
     def note_calls_free_at(self, unix_s: float, /) -> None:

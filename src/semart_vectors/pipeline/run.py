@@ -178,6 +178,7 @@ class Run:
                 if isinstance(each, Failed):
                     self._outcomes.not_sent(each)
                 elif self._pending.second_pass_begun and self._deduplication.is_unchanged(each[0]):
+                    self._recorder.add_touched(each[0].touched())
                     self._progress.kept()
                 else:
                     read.append(each)
