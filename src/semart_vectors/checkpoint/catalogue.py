@@ -121,6 +121,10 @@ class Catalogue:
                 found[row] = False
         return found, fingerprints.astype(np.int64, copy=False)
 
+    def count_done(self) -> int:
+        """Count the images that have their vector in a part."""
+        return self._names.count()
+
     def failure(self, image_file: str) -> Failed | None:
         """Return why an image failed, unless it was embedded since."""
         return self._failed.get(image_file)

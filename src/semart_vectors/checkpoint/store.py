@@ -79,6 +79,8 @@ class Checkpoint:
         """Why nothing more should be begun, though what was recorded is durable: the disk is full, say."""
         self.replaced = 0
         """Images recorded since the opening that had the vector of another content."""
+        self.images_dir_before = ""
+        """The folder of images of the job before; empty if its note does not say."""
         self._folder = folder
         self._catalogue = catalogue
         self._journals = JournalWriter(
@@ -200,6 +202,10 @@ class Checkpoint:
         """
         return self._catalogue.done_before(image_files)
 
+    def count_done(self) -> int:
+        """Count the images that have their vector in a part."""
+        return self._catalogue.count_done()
+
     def failure(self, image_file: str) -> Failed | None:
         """Return why an image failed, unless it was embedded since."""
         return self._catalogue.failure(image_file)
@@ -252,13 +258,14 @@ class Checkpoint:
         if self.trouble is not None:
             self.on_trouble()
 
-    def note_images_asked_for(self, total: int) -> None:
-        """Note for `read_status` how many images there are to do in all.
+    def note_images_asked_for(self, total: int, images_dir: str = "") -> None:
+        """Note for `read_status` how many images there are to do, and for the next job in which folder.
 
         Raises:
             DiskError: the disk refused.
         """
-        write_note(self._folder.job_note, {"asked_for": total})
+        note: dict[str, int | str] = {"asked_for": total}
+        write_note(self._folder.job_note, note | ({"images_dir": images_dir} if images_dir else {}))
 
     def note_calls_free_at(self, unix_s: float) -> None:
         """Note for the next job when the rate lets its first call be sent, in seconds since the epoch.
@@ -283,6 +290,7 @@ class Checkpoint:
         """Get ready to record; `closing` holds the lock."""
         closing.callback(self._publisher.close)
         closing.callback(self._journals.finish)
+        self.images_dir_before = str(read_value(self._folder.job_note, "images_dir") or "")
         self._replaced_before = list(self._folder.replaced_files().values())  # by runs before this one
         if publish:
             self._publisher.publish_now()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from semart_vectors.checkpoint.image_records import Entry
+    from semart_vectors.checkpoint.image_records import Entry, Known
     from semart_vectors.checkpoint.store import Failed
     from semart_vectors.errors import CheckpointError, DiskError
     from semart_vectors.images.read_image import LoadedImage
@@ -63,6 +63,20 @@ class KnownContents(Protocol):
 
     def vector_with_content(self, content_sha256: bytes, /) -> tuple[Vector, str] | None:
         """Return the vector of a content and what was repaired, read from the disk."""
+
+
+class CheckpointContents(ImagesBefore, KnownContents, Protocol):
+    """What a checkpoint holds as a whole."""
+
+    @property
+    def images_dir_before(self) -> str:
+        """The folder of images of the last run; empty if nothing says it."""
+
+    def done(self, image_file: str, /) -> Known | None:
+        """Return what is known of an image that has its vector."""
+
+    def count_done(self) -> int:
+        """Count the images that have their vector, or had it when the run began."""
 
 
 class OutcomeStore(Protocol):
