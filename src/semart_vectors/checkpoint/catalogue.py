@@ -176,6 +176,12 @@ class Catalogue:
             self._recorded.failures_changed = True
         return known is not None and not known.holds(entry.content_sha256)
 
+    def forget(self, image_file: str) -> None:
+        """Let an image's row leave its part with the next publication, and its failure the table."""
+        self._outdate(image_file)
+        if self._failed.pop(image_file, None) is not None:
+            self._recorded.failures_changed = True
+
     def add_touched(self, number: int, rows: IndexRows) -> None:
         """Learn a file of new fingerprints, once the parts are known."""
         self.next_part = max(self.next_part, number + 1)

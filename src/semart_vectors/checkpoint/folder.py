@@ -9,7 +9,7 @@
     ├── _replaced-000000.parquet …      rows that the last job replaced, kept until a later job completes
     ├── _touched-000003.parquet …       fingerprints of files that were copied or touched since their part
     ├── _checkpoint.json                format, model and dimension, compared at every opening
-    ├── _job.json                       how many images the last job was asked for
+    ├── _job.json                       how many images the last job was asked for, and in which folder
     ├── _pace.json                      when the rate allows the next job its first call
     ├── _damaged/                       copies of damaged files, for whoever wants to look; never read
     ├── _lock                           held by the one process that writes

@@ -258,6 +258,11 @@ class Checkpoint:
         if self.trouble is not None:
             self.on_trouble()
 
+    def forget(self, image_files: Iterable[str]) -> None:
+        """Let images leave the checkpoint when it closes; their vectors are kept as replaced ones are."""
+        for name in image_files:
+            self._catalogue.forget(name)
+
     def note_images_asked_for(self, total: int, images_dir: str = "") -> None:
         """Note for `read_status` how many images there are to do, and for the next job in which folder.
 
