@@ -151,7 +151,7 @@ class CheckpointDamagedError(CheckpointError):
 
 
 class CheckpointMismatchError(CheckpointError, ValueError):
-    """The checkpoint belongs to another model, dimension or format version."""
+    """The checkpoint is of another model, dimension or format version, or of other images of the same names."""
 
 
 class CheckpointInUseError(CheckpointError):
