@@ -151,7 +151,7 @@ class CheckpointDamagedError(CheckpointError):
 
 
 class CheckpointMismatchError(CheckpointError, ValueError):
-    """The checkpoint is of another model, dimension or format version, or of other images of the same names."""
+    """The checkpoint is of another model, dimension or format, or of other images of the same names."""
 
 
 class CheckpointInUseError(CheckpointError):
