@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from semart_vectors.metadata.semart import clean_semart
     from semart_vectors.metadata.tables import read_metadata, write_metadata
     from semart_vectors.pipeline.protocols import Embedder
+    from semart_vectors.pipeline.prune import PruneReport, prune_checkpoint
     from semart_vectors.postgres.load import LoadReport, load_vectors
     from semart_vectors.postgres.search import PostgresGallery
     from semart_vectors.records import (
@@ -105,6 +106,7 @@ _HOMES = {
     "metadata.semart": "clean_semart",
     "metadata.tables": "read_metadata write_metadata",
     "pipeline.protocols": "Embedder",
+    "pipeline.prune": "PruneReport prune_checkpoint",
     "postgres.load": "LoadReport load_vectors",
     "postgres.search": "PostgresGallery",
     "records": ("Embedding EmbeddingBatch EmbeddingFailure ImageSource JobReport MergeReport Outcome Vector"),
@@ -159,6 +161,7 @@ __all__ = [
     "Outcome",
     "OutcomeStream",
     "PostgresGallery",
+    "PruneReport",
     "QuotaExceededError",
     "RateLimitError",
     "RepairedImage",
@@ -180,6 +183,7 @@ __all__ = [
     "load_vectors",
     "merge_vectors",
     "plan_job",
+    "prune_checkpoint",
     "read_failures",
     "read_metadata",
     "read_status",

@@ -19,7 +19,7 @@
     │   └── OutOfResourcesError (OSError)    this machine lacks memory or file descriptors
     ├── CheckpointError                      the record of what is done cannot be used
     │   ├── CheckpointDamagedError           its bytes are not what was written
-    │   ├── CheckpointMismatchError (ValueError)  it holds another model, dimension or format
+    │   ├── CheckpointMismatchError (ValueError)  it holds another model, format or images
     │   └── CheckpointInUseError             another process writes to it
     ├── DiskError (OSError)                  the disk refused to read or write: full, read-only, failing
     ├── MetadataError (ValueError)           a table, or the folder it should be in, cannot be used
@@ -155,7 +155,7 @@ class CheckpointDamagedError(CheckpointError):
 
 
 class CheckpointMismatchError(CheckpointError, ValueError):
-    """The checkpoint belongs to another model, dimension or format version."""
+    """The checkpoint is of another model, dimension or format, or of other images of the same names."""
 
 
 class CheckpointInUseError(CheckpointError):

@@ -57,6 +57,7 @@ class EmbeddingJob:
         checkpoint: str | os.PathLike[str],
         image_files: Iterable[str] | None = None,
         retry_failed: bool = False,
+        replace: bool = False,
         repair: ImageRepair | None = None,
         progress: bool | None = None,
     ) -> None:
@@ -71,6 +72,9 @@ class EmbeddingJob:
                 that is missing is a failure.
             retry_failed: Try again what failed in an earlier run. Without it a failed image is tried again
                 only if its file has changed since.
+            replace: Replace the vectors of images that have another content now, however many they are.
+                Without it a run is refused that would replace ten or more, and most of the checkpoint:
+                another folder may have the same file names.
             repair: Repairs images before they are sent; the checkpoint records what was done to each. None
                 sends every file's own bytes. An image that has its vector keeps it either way.
             progress: Whether to show a progress bar on stderr; None shows it on a terminal.
@@ -84,6 +88,7 @@ class EmbeddingJob:
             checkpoint=Path(checkpoint),
             image_files=_as_tuple(image_files),
             retry_failed=retry_failed,
+            replace=replace,
             repair=repair,
             show_progress=progress,
         )
@@ -102,7 +107,7 @@ class EmbeddingJob:
 
         Raises:
             RunError: no further image can be embedded (key, quota, endpoint, model).
-            CheckpointError: the checkpoint is of another model, in use, or damaged.
+            CheckpointError: the checkpoint is of another model, of other images, in use, or damaged.
             DiskError: the checkpoint's disk refused to read or write.
             ConfigurationError: the folder of images cannot be listed.
             asyncio.CancelledError: the task was cancelled; what was under way is recorded first.

@@ -108,6 +108,8 @@ class JobReport:
     """Those of the calls that were not the first for their image."""
     elapsed_s: float
     """Wall-clock seconds."""
+    replaced: int = 0
+    """Those of `embedded` that had the vector of another content, which is no longer the image's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from semart_vectors.checkpoint import (
     publishing as publishing_module,
     schema as schema_module,
 )
+from semart_vectors.checkpoint.checksums import with_checksum_footer
 from semart_vectors.checkpoint.failures import read_failures
 from semart_vectors.checkpoint.json_files import write_note
 from semart_vectors.checkpoint.parquet import verify_bytes
@@ -92,6 +93,25 @@ def test_a_new_checkpoint_reads_as_empty_tables(tmp_path: Path) -> None:
             "message",
             "attempts",
         ]
+
+
+def test_a_part_without_rows_has_no_row_group(tmp_path: Path) -> None:
+    """Hugging Face `datasets` refuses one of no rows; an earlier checkpoint that holds one is mended."""
+    with open_checkpoint(tmp_path) as checkpoint:
+        checkpoint.record([done("a.jpg")])
+    for path in (tmp_path / "vectors" / "part-000000.parquet", tmp_path / "failures.parquet"):
+        assert pq.read_metadata(path).num_row_groups == 0
+        pq.write_table(pq.read_table(path), old := tmp_path / "old")
+        metadata = pq.read_metadata(old)
+        assert metadata.num_row_groups == 1
+        starts = [metadata.row_group(0).column(0).data_page_offset]
+        path.write_bytes(b"".join(with_checksum_footer(memoryview(old.read_bytes()), starts)))
+        old.unlink()
+    open_checkpoint(tmp_path).close()
+    for path in (tmp_path / "vectors" / "part-000000.parquet", tmp_path / "failures.parquet"):
+        assert pq.read_metadata(path).num_row_groups == 0
+        verify_bytes(path)
+    assert set(read(tmp_path)) == {"a.jpg"}
 
 
 def test_what_was_recorded_survives_a_kill_before_it_is_published(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fake_service import FakeService
 from helpers import QUICK, jpeg, make_images, write_images
 from jobs import check_vectors, run
-from semart_vectors import AsyncVisionEmbedder
+from semart_vectors import AsyncVisionEmbedder, plan_job
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 async def test_a_touched_or_copied_image_costs_nothing(
     embedder: AsyncVisionEmbedder, service: FakeService, tmp_path: Path
 ) -> None:
-    """A new time or a new disk is no new content."""
+    """A new time or a new disk is no new content, and is read once: after that it is as it was recorded."""
     images = make_images(tmp_path / "images", 3)
     await run(embedder, tmp_path)
     shutil.move(tmp_path / "images", tmp_path / "old")
@@ -28,6 +28,8 @@ async def test_a_touched_or_copied_image_costs_nothing(
     assert (report.already_done, report.calls) == (3, 0)
     check_vectors(tmp_path, images)
     assert len(service.calls) == 3
+    plan = await plan_job(tmp_path / "images", checkpoint=tmp_path / "ck")
+    assert (plan.already_done, plan.to_do) == (3, 0)
 
 
 async def test_the_same_content_under_many_names_is_paid_for_once(

@@ -42,12 +42,12 @@ def test_the_counts_add_up() -> None:
     progress.kept()
     progress.settled(done=True)
     assert (progress.report().embedded, progress.report().failed) == (0, 2)
-    progress.saved(embedded=3, failed=1)
+    progress.saved(embedded=3, failed=1, replaced=2)
     for attempts in (1, 4, 0):
         progress.called(attempts)
     report = progress.report()
     assert (report.total, report.already_done, report.embedded, report.failed) == (15, 9, 3, 3)
-    assert (report.calls, report.retries) == (5, 3)
+    assert (report.calls, report.retries, report.replaced) == (5, 3, 2)
 
 
 def test_the_total_is_the_expected_one_once_it_is_known() -> None:

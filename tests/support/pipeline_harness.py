@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable
     from concurrent.futures import ThreadPoolExecutor
 
-    from semart_vectors.checkpoint.store import Done, Failed
+    from semart_vectors.checkpoint.image_records import Entry
     from semart_vectors.errors import DiskError, ItemError
     from semart_vectors.images.read_image import LoadedImage
     from semart_vectors.records import Outcome, Vector
@@ -42,10 +42,11 @@ class Unchanged:
 class Store:
     """Remembers what it was asked."""
 
-    recorded: list[list[Done | Failed]] = field(default_factory=list)
+    recorded: list[list[Entry]] = field(default_factory=list)
     rooms: list[int] = field(default_factory=list)
     refusals: list[DiskError] = field(default_factory=list)
     trouble: DiskError | None = None
+    replaced: int = 0
     noted: list[float] = field(default_factory=list)
     free_at: float = 0.0
     with_vector: set[str] = field(default_factory=set)
@@ -59,7 +60,7 @@ class Store:
         """Have room."""
         self.rooms.append(records)
 
-    def record(self, entries: list[Done | Failed]) -> None:
+    def record(self, entries: list[Entry]) -> None:
         """Remember entries, unless the next refusal comes first."""
         self.open_door.wait(10)
         if entries and self.refusals:

@@ -6,12 +6,12 @@ file's fingerprint, and the number of its part. Names and digests in full are in
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semart_vectors.checkpoint.image_records import Done, Failed, Known
+from semart_vectors.checkpoint.image_records import Done, Failed, Known, Touched
 from semart_vectors.checkpoint.key_index import (
     Index,
     Keys,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semart_vectors.checkpoint.folder import CheckpointFolder
+    from semart_vectors.checkpoint.image_records import Entry
     from semart_vectors.checkpoint.parts import IndexRows
 
 _NEVER = np.iinfo(np.int32).max
@@ -43,6 +44,8 @@ class Changes:
     by_content: dict[bytes, Done] = field(default_factory=dict)
     outdated: dict[int, set[str]] = field(default_factory=dict)
     """By the number of their part, the images whose rows must leave it."""
+    touched: dict[str, Touched] = field(default_factory=dict)
+    """By name; the indexes know the new fingerprints already."""
     failures_changed: bool = False
 
     def add(self, entry: Done) -> None:
@@ -118,6 +121,10 @@ class Catalogue:
                 found[row] = False
         return found, fingerprints.astype(np.int64, copy=False)
 
+    def count_done(self) -> int:
+        """Count the images that have their vector in a part."""
+        return self._names.count()
+
     def failure(self, image_file: str) -> Failed | None:
         """Return why an image failed, unless it was embedded since."""
         return self._failed.get(image_file)
@@ -144,15 +151,22 @@ class Catalogue:
         (number,) = found
         return self._folder.part(number) if number >= 0 else self._folder.replaced_file(~number)
 
-    def learn(self, entry: Done | Failed) -> None:
-        """Let an entry replace what was known of its image."""
+    def learn(self, entry: Entry) -> bool:
+        """Let an entry replace what was known of its image.
+
+        Returns:
+            Whether the image had the vector of another content, which this replaces.
+        """
         name = entry.image_file
+        if isinstance(entry, Touched):
+            self._touch(entry)
+            return False
         if isinstance(entry, Failed):
             self._outdate(name)
             self._failed[name] = entry
             self._recorded.by_name.pop(name, None)
             self._recorded.failures_changed = True
-            return
+            return False
         known = self.done(name)
         if known is None or not known.is_of(entry):
             self._outdate(name)
@@ -160,6 +174,25 @@ class Catalogue:
         # Otherwise its part was published, and the process was killed before it removed the journal.
         if self._failed.pop(name, None) is not None:
             self._recorded.failures_changed = True
+        return known is not None and not known.holds(entry.content_sha256)
+
+    def forget(self, image_file: str) -> None:
+        """Let an image's row leave its part with the next publication, and its failure the table."""
+        self._outdate(image_file)
+        if self._failed.pop(image_file, None) is not None:
+            self._recorded.failures_changed = True
+
+    def add_touched(self, number: int, rows: IndexRows) -> None:
+        """Learn a file of new fingerprints, once the parts are known."""
+        self.next_part = max(self.next_part, number + 1)
+        found, (contents, _, parts) = self._names.find(rows.names)
+        found &= (contents == rows.contents) & (parts < number)
+        self._names.add(rows.names[found], rows.contents[found], rows.fingerprints[found], parts[found])
+
+    def fingerprints(self, image_files: list[str], part: int) -> NDArray[np.int64] | None:
+        """Return the fingerprints of the images of a part; None if a name shares its key with another's."""
+        found, (_, fingerprints, parts) = self._names.find(name_keys(image_files))
+        return fingerprints.astype(np.int64) if np.all(found & (parts == part)) else None
 
     def add_parts(self, parts: dict[int, IndexRows], read_names: Callable[[Path], list[str]]) -> None:
         """Learn the rows of all parts, by their numbers in ascending order."""
@@ -235,10 +268,34 @@ class Catalogue:
             | since.by_name,
             before.by_content | since.by_content,
             since.outdated,
+            before.touched | since.touched,
             before.failures_changed or since.failures_changed,
         )
         self.next_part = publication.part
         self._publication = Publication()
+
+    def _touch(self, entry: Touched) -> None:
+        """Let an image that holds what it held have another fingerprint."""
+        name = entry.image_file
+        recorded = self._recorded.by_name.get(name)
+        if recorded is not None:  # both are in the journals of a killed process
+            if recorded.content_sha256 == entry.content_sha256:
+                self._recorded.add(replace(recorded, file_fingerprint=entry.file_fingerprint))
+            return
+        row = self._row_in_part(name)
+        content = content_key(entry.content_sha256)
+        if name in self._failed or row is None or row[0] != content or row[1] == entry.file_fingerprint:
+            return
+        if name in self._shared:
+            self._shared[name] = (content, entry.file_fingerprint, row[2])
+        else:
+            self._names.add(
+                name_keys([name]),
+                np.array([content], np.int64),
+                np.array([entry.file_fingerprint], np.int64),
+                np.array([row[2]], np.int32),
+            )
+        self._recorded.touched[name] = entry
 
     def _outdate(self, image_file: str) -> None:
         """Let an image's row leave its part; its old content stays known, since files are renamed."""

@@ -95,7 +95,8 @@ def _files(folder: CheckpointFolder) -> Iterator[tuple[Path, Callable[[Path], ob
         yield path, read_note
     for path in folder.vector_files():
         yield path, verify_bytes if folder.is_part(path) else _refuse_foreign_file
-    for path in (*folder.replaced_files().values(), folder.failures):
+    side_files = (*folder.replaced_files().values(), *folder.touched_files().values())
+    for path in (*side_files, folder.failures):
         yield path, verify_bytes
     for path in folder.journals().values():
         yield path, _verify_journal

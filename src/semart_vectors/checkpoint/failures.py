@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from semart_vectors.checkpoint.folder import CheckpointFolder
 from semart_vectors.checkpoint.image_records import Failed
 from semart_vectors.checkpoint.parquet import opened_verified, write_parquet
-from semart_vectors.checkpoint.schema import FAILURE_FILE_OPTIONS
+from semart_vectors.checkpoint.schema import SMALL_FILE_OPTIONS
 from semart_vectors.files import write_aside
 
 if TYPE_CHECKING:
@@ -35,4 +35,4 @@ def write_failures(folder: CheckpointFolder, table: Any) -> None:
         DiskError: the disk refused; the earlier table is unchanged.
     """
     with write_aside(folder.failures) as aside:
-        write_parquet(aside, table, FAILURE_FILE_OPTIONS)
+        write_parquet(aside, table, SMALL_FILE_OPTIONS)

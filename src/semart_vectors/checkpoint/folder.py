@@ -7,8 +7,9 @@
     ├── failures.parquet                what failed, and why
     ├── _journal-000002 …               what arrived since the last part; none when no job runs
     ├── _replaced-000000.parquet …      rows that the last job replaced, kept until a later job completes
+    ├── _touched-000003.parquet …       fingerprints of files that were copied or touched since their part
     ├── _checkpoint.json                format, model and dimension, compared at every opening
-    ├── _job.json                       how many images the last job was asked for
+    ├── _job.json                       how many images the last job was asked for, and in which folder
     ├── _pace.json                      when the rate allows the next job its first call
     ├── _damaged/                       copies of damaged files, for whoever wants to look; never read
     ├── _lock                           held by the one process that writes
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _PART = re.compile(r"part-(\d+)\.parquet")
 _JOURNAL = re.compile(r"_journal-(\d+)")
 _REPLACED = re.compile(r"_replaced-(\d+)\.parquet")
+
+_TOUCHED = re.compile(r"_touched-(\d+)\.parquet")
 
 _FIRST_FILES = ("_lock", "_checkpoint.json", "__checkpoint.json")
 """How the names begin of what a process leaves, temporary files too, if it is killed while it creates one."""
@@ -67,6 +70,10 @@ class CheckpointFolder:
         """Return where the file of replaced rows with this number is."""
         return self.path / f"_replaced-{number:06}.parquet"
 
+    def touched_file(self, number: int) -> Path:
+        """Return where the file of new fingerprints with this number is."""
+        return self.path / f"_touched-{number:06}.parquet"
+
     def parts(self) -> dict[int, Path]:
         """List the parts.
 
@@ -100,6 +107,10 @@ class CheckpointFolder:
     def replaced_files(self) -> dict[int, Path]:
         """List the files of replaced rows."""
         return self._numbered(_REPLACED)
+
+    def touched_files(self) -> dict[int, Path]:
+        """List the files of new fingerprints; each is about the parts of lower numbers."""
+        return self._numbered(_TOUCHED)
 
     def temporary_files(self) -> Iterator[Path]:
         """List what a killed process may have left half written."""

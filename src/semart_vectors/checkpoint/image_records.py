@@ -1,9 +1,12 @@
-"""What a checkpoint holds of an image: its vector, or why it has none; and each as a record of a journal."""
+"""What a checkpoint learns of an image: its vector, why it has none, or that its file alone is another.
+
+Each is a record of a journal first.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -42,6 +45,20 @@ class Failed:
     """0 if there was no file to look at."""
 
 
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """An image that holds what it held, in a file that was copied or touched."""
+
+    image_file: str
+    content_sha256: bytes
+    """Digest of the image's file, 32 bytes."""
+    file_fingerprint: int
+    """What it is now."""
+
+
+Entry: TypeAlias = Done | Failed | Touched
+
+
 class Known(NamedTuple):
     """What memory holds of a done image while its vector is on the disk."""
 
@@ -57,7 +74,7 @@ class Known(NamedTuple):
         return self.holds(entry.content_sha256) and self.file_fingerprint == entry.file_fingerprint
 
 
-def to_record(entry: Done | Failed, model_version: str) -> Record:
+def to_record(entry: Entry, model_version: str) -> Record:
     """Return an entry as a journal holds it."""
     match entry:
         case Done():
@@ -79,9 +96,17 @@ def to_record(entry: Done | Failed, model_version: str) -> Record:
                     "file_fingerprint": entry.file_fingerprint,
                 }
             )
+        case Touched():
+            return Record(
+                {
+                    "touched": entry.image_file,
+                    "content_sha256": entry.content_sha256.hex(),
+                    "file_fingerprint": entry.file_fingerprint,
+                }
+            )
 
 
-def from_record(record: Record) -> Done | Failed:
+def from_record(record: Record) -> Entry:
     """Return the entry that a record of a journal holds."""
     fields = record.fields
     if "done" in fields:
@@ -91,6 +116,12 @@ def from_record(record: Record) -> Done | Failed:
             content_sha256=bytes.fromhex(fields["content_sha256"]),
             file_fingerprint=fields["file_fingerprint"],
             repairs=fields.get("repairs", ""),
+        )
+    if "touched" in fields:
+        return Touched(
+            image_file=fields["touched"],
+            content_sha256=bytes.fromhex(fields["content_sha256"]),
+            file_fingerprint=fields["file_fingerprint"],
         )
     return Failed(
         image_file=fields["failed"],

@@ -39,7 +39,11 @@ def write_parquet(path: Path, table: Any, options: dict[str, Any]) -> None:
         DiskError: it came out with another number of rows.
     """
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, **options)
+    if table.num_rows:
+        pq.write_table(table, sink, **options)
+    else:  # without a row group: one of no rows stops Hugging Face `datasets`
+        of_file = {name: value for name, value in options.items() if name != "row_group_size"}
+        pq.ParquetWriter(sink, table.schema, **of_file).close()
     parquet = sink.getvalue()
     metadata = pq.read_metadata(pa.BufferReader(parquet))
     with path.open("wb") as file:
@@ -76,6 +80,19 @@ def opened_verified(path: Path) -> Iterator[Any]:
         if not all(is_intact):
             raise ValueError(f"{is_intact.count(False)} of {len(is_intact)} row groups have changed")
         yield file
+
+
+def has_empty_group(path: Path) -> bool:
+    """Whether an intact file holds a row group of no rows, which some readers refuse.
+
+    Raises:
+        DiskError: it cannot be read.
+    """
+    with damage_errors(path):
+        if path.stat().st_size > _END_BYTES:
+            return False
+        metadata = pq.read_metadata(path)
+        return any(not metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))
 
 
 def verify_bytes(path: Path) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from semart_vectors.checkpoint.key_index import Keys, content_keys, name_keys
 from semart_vectors.checkpoint.parquet import opened, opened_verified, salvage, write_parquet
-from semart_vectors.checkpoint.schema import VECTOR_FILE_OPTIONS, VECTOR_SCHEMA
+from semart_vectors.checkpoint.schema import SMALL_FILE_OPTIONS, VECTOR_FILE_OPTIONS, VECTOR_SCHEMA, integers
 from semart_vectors.errors import CheckpointMismatchError
 from semart_vectors.files import write_aside
 
@@ -51,6 +51,22 @@ def write_part(folder: CheckpointFolder, path: Path, table: Any) -> None:
         write_parquet(aside, table, VECTOR_FILE_OPTIONS)
 
 
+def write_touched(path: Path, table: Any) -> None:
+    """Write a file of new fingerprints in one step.
+
+    Raises:
+        DiskError: the disk refused.
+    """
+    with write_aside(path) as aside:
+        write_parquet(aside, table, SMALL_FILE_OPTIONS)
+
+
+def with_fingerprints(table: Any, fingerprints: NDArray[np.int64]) -> Any:
+    """Return the rows of a part with other fingerprints."""
+    column = VECTOR_SCHEMA.names.index("file_fingerprint")
+    return table.set_column(column, VECTOR_SCHEMA.field(column), integers(fingerprints))
+
+
 def read_part(path: Path, *, columns: list[str] | None = None) -> Any:
     """Read a part, or some columns of it, as an Arrow table.
 
@@ -86,6 +102,17 @@ def verify_part(path: Path, model_version: str) -> IndexRows:
     with opened_verified(path) as part:
         _check_model(path, part, model_version)
         return _index_rows(part)
+
+
+def verify_touched(path: Path) -> IndexRows:
+    """Compare every byte of a file of new fingerprints with its checksums, and read its rows.
+
+    Raises:
+        CheckpointDamagedError: it is damaged.
+        DiskError: it cannot be read.
+    """
+    with opened_verified(path) as file:
+        return _index_rows(file)
 
 
 def model_versions(path: Path) -> set[str]:

@@ -5,9 +5,18 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from semart_vectors.checkpoint.failures import write_failures
-from semart_vectors.checkpoint.parts import read_index_rows, read_part, write_part
-from semart_vectors.checkpoint.schema import failure_table, integers, vector_table
+from semart_vectors.checkpoint.parts import (
+    read_index_rows,
+    read_names,
+    read_part,
+    with_fingerprints,
+    write_part,
+    write_touched,
+)
+from semart_vectors.checkpoint.schema import failure_table, integers, touched_table, vector_table
 from semart_vectors.errors import CheckpointError, DiskError
 from semart_vectors.files import disk_errors
 
@@ -18,6 +27,10 @@ if TYPE_CHECKING:
     from semart_vectors.checkpoint.folder import CheckpointFolder
     from semart_vectors.checkpoint.journal_writer import JournalWriter
     from semart_vectors.checkpoint.vector_reader import VectorReader
+
+
+_MANY_TOUCHED_FILES = 16
+"""So many stay: a part is 8 MB to write anew, however few of its images were touched."""
 
 
 def publish(folder: CheckpointFolder, model_version: str, publication: Publication) -> None:
@@ -36,6 +49,9 @@ def publish(folder: CheckpointFolder, model_version: str, publication: Publicati
         if publication.changes.by_name:
             table = vector_table(list(publication.changes.by_name.values()), model_version)
             write_part(folder, folder.part(publication.part), table)
+        if publication.changes.touched:
+            table = touched_table(list(publication.changes.touched.values()))
+            write_touched(folder.touched_file(publication.part), table)
         if publication.failures is not None:
             write_failures(folder, failure_table(publication.failures))
 
@@ -143,6 +159,24 @@ class Publisher:
             self._take_back(publication)
             raise
         self._commit(publication)
+
+    def fold_touched(self) -> None:
+        """Once there are many files of new fingerprints, write these into the parts instead.
+
+        Raises:
+            CheckpointDamagedError: a part is damaged.
+            DiskError: the disk refused. All of it may be done again.
+        """
+        files = self._folder.touched_files().values()
+        if len(files) <= _MANY_TOUCHED_FILES:
+            return
+        for number, path in self._folder.parts().items():
+            rows = read_index_rows(path).fingerprints
+            known = self._catalogue.fingerprints(read_names(path), number)
+            if known is not None and not np.array_equal(rows, known):
+                write_part(self._folder, path, with_fingerprints(read_part(path), known))
+        for path in files:
+            path.unlink()
 
     def close(self) -> None:
         """Wait for the thread, and end it."""

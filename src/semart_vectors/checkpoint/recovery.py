@@ -12,7 +12,14 @@ from semart_vectors.checkpoint.failures import read_failures, write_failures
 from semart_vectors.checkpoint.image_records import from_record
 from semart_vectors.checkpoint.journal import read_journal
 from semart_vectors.checkpoint.json_files import read_note, unverified_value, write_note
-from semart_vectors.checkpoint.parts import read_index_rows, read_names, verify_part, write_part
+from semart_vectors.checkpoint.parquet import has_empty_group
+from semart_vectors.checkpoint.parts import (
+    read_index_rows,
+    read_names,
+    verify_part,
+    verify_touched,
+    write_part,
+)
 from semart_vectors.checkpoint.quarantine import quarantine, quarantine_failures, quarantine_part
 from semart_vectors.checkpoint.schema import no_failures, no_vectors
 from semart_vectors.errors import CheckpointDamagedError, CheckpointMismatchError
@@ -100,7 +107,7 @@ def read_catalogue(folder: CheckpointFolder) -> Catalogue:
         CheckpointDamagedError: what is read of one of them is damaged.
         DiskError: one cannot be read.
     """
-    return _catalogue(folder, read_index_rows, lambda: read_failures(folder.path))
+    return _catalogue(folder, read_index_rows, read_index_rows, lambda: read_failures(folder.path))
 
 
 def verify_and_read_catalogue(folder: CheckpointFolder, model_version: str) -> Catalogue:
@@ -120,6 +127,14 @@ def verify_and_read_catalogue(folder: CheckpointFolder, model_version: str) -> C
             _logger.warning("%s; %s", error, quarantine_part(folder, path))
         return verify_part(path, model_version)
 
+    def verified_touched(path: Path) -> IndexRows | None:
+        try:
+            return verify_touched(path)
+        except CheckpointDamagedError as error:  # what it said is found out again by reading the images
+            _logger.warning("%s; the damaged file is now %s", error, quarantine(folder, path))
+            path.unlink()
+            return None
+
     def verified_failures() -> list[Failed]:
         try:
             return read_failures(folder.path)
@@ -127,12 +142,13 @@ def verify_and_read_catalogue(folder: CheckpointFolder, model_version: str) -> C
             _logger.warning("%s; %s", error, quarantine_failures(folder))
         return read_failures(folder.path)
 
-    return _catalogue(folder, verified_rows, verified_failures)
+    return _catalogue(folder, verified_rows, verified_touched, verified_failures)
 
 
 def _catalogue(
     folder: CheckpointFolder,
     read_rows: Callable[[Path], IndexRows],
+    read_touched: Callable[[Path], IndexRows | None],
     failures: Callable[[], list[Failed]],
 ) -> Catalogue:
     catalogue = Catalogue(folder)
@@ -142,6 +158,9 @@ def _catalogue(
         for number, of_file in zip(replaced, rows, strict=False):
             catalogue.add_replaced(number, of_file.contents)
         catalogue.add_parts(dict(zip(parts, rows, strict=True)), read_names)
+    for number, path in folder.touched_files().items():
+        if (touched := read_touched(path)) is not None:
+            catalogue.add_touched(number, touched)
     catalogue.add_failures(failures())
     return catalogue
 
@@ -183,8 +202,11 @@ def create_missing_files(folder: CheckpointFolder, model_version: str, *, has_id
         write_note(folder.identity, _identity(model_version))
     if not folder.parts():
         _create_first_part(folder)
-    if not folder.failures.exists():
+    if not folder.failures.exists() or has_empty_group(folder.failures):
         write_failures(folder, no_failures())
+    for path in folder.parts().values():
+        if has_empty_group(path):  # as earlier versions wrote a part without rows
+            write_part(folder, path, no_vectors())
 
 
 def _create_first_part(folder: CheckpointFolder) -> None:

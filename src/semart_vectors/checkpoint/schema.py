@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from semart_vectors.checkpoint.image_records import Done, Failed
+    from semart_vectors.checkpoint.image_records import Done, Failed, Touched
 
 VECTOR_TYPE = pa.list_(pa.float32(), DIMENSION)
 
@@ -39,6 +39,14 @@ FAILURE_SCHEMA = pa.schema(
     ]
 )
 
+TOUCHED_SCHEMA = pa.schema(
+    [
+        pa.field("image_file", pa.string(), nullable=False),
+        pa.field("content_sha256", pa.string(), nullable=False),
+        pa.field("file_fingerprint", pa.int64(), nullable=False),
+    ]
+)
+
 GROUP_ROWS = 512
 """Rows that one checksum covers, and that are lost together: about 1 MB."""
 
@@ -53,7 +61,7 @@ VECTOR_FILE_OPTIONS: dict[str, Any] = {
     "row_group_size": GROUP_ROWS,
 }
 
-FAILURE_FILE_OPTIONS: dict[str, Any] = {"use_dictionary": False, "write_page_checksum": True}
+SMALL_FILE_OPTIONS: dict[str, Any] = {"use_dictionary": False, "write_page_checksum": True}
 
 
 def vector_table(entries: Collection[Done], model_version: str) -> Any:
@@ -82,6 +90,16 @@ def failure_table(failures: Collection[Failed]) -> Any:
     return pa.Table.from_arrays(columns, schema=FAILURE_SCHEMA)
 
 
+def touched_table(entries: Collection[Touched]) -> Any:
+    """Return new fingerprints as an Arrow table."""
+    columns = [
+        _texts([entry.image_file for entry in entries]),
+        _texts([entry.content_sha256.hex() for entry in entries]),
+        integers([entry.file_fingerprint for entry in entries]),
+    ]
+    return pa.Table.from_arrays(columns, schema=TOUCHED_SCHEMA)
+
+
 def no_vectors() -> Any:
     """Return a table with the columns of a part and no rows."""
     return pa.Table.from_batches([], VECTOR_SCHEMA)
@@ -101,7 +119,7 @@ def _texts(values: list[str]) -> Any:
     return builder.finish()
 
 
-def integers(values: list[int]) -> Any:
+def integers(values: list[int] | NDArray[np.int64]) -> Any:
     """Return an Arrow array of int64."""
     return _numbers(pa.int64(), np.array(values, dtype=np.int64))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from semart_vectors.checkpoint.failures import read_failures
 from semart_vectors.checkpoint.folder import CheckpointFolder
-from semart_vectors.checkpoint.image_records import Done, from_record
+from semart_vectors.checkpoint.image_records import Done, Touched, from_record
 from semart_vectors.checkpoint.journal import read_journals
 from semart_vectors.checkpoint.json_files import read_note, read_value
 from semart_vectors.checkpoint.key_index import Index, name_keys
@@ -61,7 +61,8 @@ def read_status(checkpoint: str | os.PathLike[str]) -> CheckpointStatus:
     in_journals: dict[str, bool] = {}
     for record in records:
         entry = from_record(record)
-        in_journals[entry.image_file] = isinstance(entry, Done)
+        if not isinstance(entry, Touched):
+            in_journals[entry.image_file] = isinstance(entry, Done)
     in_both, _ = in_parts.find(name_keys(list(in_journals)))
     for name, is_done in in_journals.items():
         (failed.discard if is_done else failed.add)(name)

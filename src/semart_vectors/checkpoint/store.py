@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from semart_vectors.checkpoint import parts
 from semart_vectors.checkpoint.folder import CheckpointFolder
-from semart_vectors.checkpoint.image_records import Done, Failed, Known, from_record, to_record
+from semart_vectors.checkpoint.image_records import Done, Failed, Known, Touched, from_record, to_record
 from semart_vectors.checkpoint.journal import read_journals
 from semart_vectors.checkpoint.journal_writer import JournalWriter
 from semart_vectors.checkpoint.json_files import read_value, write_note
@@ -44,9 +44,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from semart_vectors.checkpoint.catalogue import Catalogue
+    from semart_vectors.checkpoint.image_records import Entry
     from semart_vectors.records import Vector
 
-__all__ = ["Checkpoint", "Done", "Failed", "Known"]
+__all__ = ["Checkpoint", "Done", "Failed", "Known", "Touched"]
 
 _MAX_PARTS_WAITING = 3
 """So many parts' rows may wait while one is published: on a slow disk `record` waits, memory stays small."""
@@ -76,6 +77,10 @@ class Checkpoint:
         """Called, by some thread, as soon as nothing more should be begun."""
         self.trouble: CheckpointError | DiskError | None = None
         """Why nothing more should be begun, though what was recorded is durable: the disk is full, say."""
+        self.replaced = 0
+        """Images recorded since the opening that had the vector of another content."""
+        self.images_dir_before = ""
+        """The folder of images of the job before; empty if its note does not say."""
         self._folder = folder
         self._catalogue = catalogue
         self._journals = JournalWriter(
@@ -174,6 +179,7 @@ class Checkpoint:
                 with disk_errors(self._folder.path):
                     for path in self._replaced_before:
                         path.unlink()
+                    self._publisher.fold_touched()
 
     def mark_complete(self) -> None:
         """Note that nothing is left to do, so that `close` removes the rows that earlier runs replaced.
@@ -195,6 +201,10 @@ class Checkpoint:
             A name that shares its key with another's may be taken for it: compare the fingerprint too.
         """
         return self._catalogue.done_before(image_files)
+
+    def count_done(self) -> int:
+        """Count the images that have their vector in a part."""
+        return self._catalogue.count_done()
 
     def failure(self, image_file: str) -> Failed | None:
         """Return why an image failed, unless it was embedded since."""
@@ -227,7 +237,7 @@ class Checkpoint:
         """Reserve room on the disk for so many more records, whatever else fills it."""
         self._journals.keep_room_for(records)
 
-    def record(self, entries: Iterable[Done | Failed]) -> None:
+    def record(self, entries: Iterable[Entry]) -> None:
         """Make outcomes durable; each replaces what was recorded of its image before.
 
         Without entries, this only looks after the publication that is under way.
@@ -240,7 +250,7 @@ class Checkpoint:
         if entries:
             self._journals.append([to_record(entry, self.model_version) for entry in entries])
             for entry in entries:
-                self._catalogue.learn(entry)
+                self.replaced += self._catalogue.learn(entry)
         if self._journals.records >= parts.ROWS_A_PART:
             self._start_publication()
         if self._journals.shortage is not None and self.trouble is None:
@@ -248,13 +258,19 @@ class Checkpoint:
         if self.trouble is not None:
             self.on_trouble()
 
-    def note_images_asked_for(self, total: int) -> None:
-        """Note for `read_status` how many images there are to do in all.
+    def forget(self, image_files: Iterable[str]) -> None:
+        """Let images leave the checkpoint when it closes; their vectors are kept as replaced ones are."""
+        for name in image_files:
+            self._catalogue.forget(name)
+
+    def note_images_asked_for(self, total: int, images_dir: str = "") -> None:
+        """Note for `read_status` how many images there are to do, and for the next job in which folder.
 
         Raises:
             DiskError: the disk refused.
         """
-        write_note(self._folder.job_note, {"asked_for": total})
+        note: dict[str, int | str] = {"asked_for": total}
+        write_note(self._folder.job_note, note | ({"images_dir": images_dir} if images_dir else {}))
 
     def note_calls_free_at(self, unix_s: float) -> None:
         """Note for the next job when the rate lets its first call be sent, in seconds since the epoch.
@@ -279,6 +295,7 @@ class Checkpoint:
         """Get ready to record; `closing` holds the lock."""
         closing.callback(self._publisher.close)
         closing.callback(self._journals.finish)
+        self.images_dir_before = str(read_value(self._folder.job_note, "images_dir") or "")
         self._replaced_before = list(self._folder.replaced_files().values())  # by runs before this one
         if publish:
             self._publisher.publish_now()

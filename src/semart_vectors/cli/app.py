@@ -23,6 +23,7 @@ from semart_vectors.cli.load import load
 from semart_vectors.cli.map import map_command
 from semart_vectors.cli.merge import merge
 from semart_vectors.cli.output import PrintableFormatter, stop
+from semart_vectors.cli.prune import prune
 from semart_vectors.cli.search import search
 from semart_vectors.cli.status import status
 
@@ -45,7 +46,9 @@ class Commands(click.Group):
 
 @click.group(
     cls=Commands,
-    commands=[demo, clean, embed, status, check, merge, search, duplicates, map_command, load, export],
+    commands=[
+        demo, clean, embed, status, check, prune, merge, search, duplicates, map_command, load, export
+    ],  # fmt: skip  # in the order in which a newcomer needs them
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="semart-vectors")

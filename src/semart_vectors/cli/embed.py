@@ -65,6 +65,11 @@ if TYPE_CHECKING:
 )
 @click.option("--retry-failed", is_flag=True, help="Try again the images that failed in earlier runs.")
 @click.option(
+    "--replace",
+    is_flag=True,
+    help="Replace vectors even if most images of the checkpoint have another content now.",
+)
+@click.option(
     "--repair-images",
     is_flag=True,
     help="Convert images that need it: rotated, CMYK, 16-bit, animated, or too large.",
@@ -90,6 +95,7 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     model_version: str,
     outage_limit: float,
     retry_failed: bool,  # noqa: FBT001 - as above
+    replace: bool,  # noqa: FBT001 - as above
     repair_images: bool,  # noqa: FBT001 - as above
     max_side: int | None,
     dry_run: bool,  # noqa: FBT001 - as above
@@ -147,6 +153,7 @@ def embed(  # noqa: PLR0917 - click passes them all by name
         checkpoint=checkpoint,
         image_files=image_files,
         retry_failed=retry_failed,
+        replace=replace,
         repair=_repair(max_side) if repair_images else None,
         progress=not quiet,
     )
@@ -203,10 +210,11 @@ def _time_for(calls: int, requests_per_second: float | Literal["auto"]) -> str:
 
 
 def _summary(report: JobReport) -> str:
+    replaced = f" ({report.replaced:,} in place of another content's vector)" if report.replaced else ""
     return (
-        f"{report.total:,} images: {report.embedded:,} embedded now, {report.already_done:,} done before, "
-        f"{report.failed:,} failed; {report.calls:,} calls, {report.retries:,} of them retries, "
-        f"in {report.elapsed_s:.1f} s"
+        f"{report.total:,} images: {report.embedded:,} embedded now{replaced}, "
+        f"{report.already_done:,} done before, {report.failed:,} failed; "
+        f"{report.calls:,} calls, {report.retries:,} of them retries, in {report.elapsed_s:.1f} s"
     )
 
 

@@ -24,6 +24,8 @@ def status(checkpoint: Path, as_json: bool) -> None:  # noqa: FBT001 - click pas
     parts = [f"{found.done:,} images done with model {found.model_version}, {found.failed:,} failed"]
     if found.asked_for is not None:
         parts.append(f"the last run covered {found.asked_for:,}")
+        if found.done + found.failed > found.asked_for:
+            parts.append("`semart-vectors prune` forgets images whose files are gone")
     if found.in_use:
         parts.append("a job is writing to it now")
     print_result(found, "; ".join(parts), as_json=as_json)

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from semart_vectors.checkpoint.store import Done, Failed
+from semart_vectors.checkpoint.store import Done, Failed, Touched
 from semart_vectors.errors import ItemError
 from semart_vectors.images.read_image import load_file
 from semart_vectors.streams.reading import Reader
@@ -37,6 +37,10 @@ class JobImage:
     def done(self, vector: Vector, repairs: str) -> Done:
         """Return what is recorded when it has its vector."""
         return Done(self.image_file, vector, self.content_sha256, self.file_fingerprint, repairs)
+
+    def touched(self) -> Touched:
+        """Return what is recorded when it holds what it held before."""
+        return Touched(self.image_file, self.content_sha256, self.file_fingerprint)
 
     def failed(self, error: ItemError) -> Failed:
         """Return what is recorded when it gets none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from semart_vectors.images.names import to_path, to_texts
+from semart_vectors.images.names import to_path, to_text, to_texts
 from semart_vectors.images.read_image import fingerprint_of
 from semart_vectors.images.walk import NAMES_AT_A_TIME, walk_images
 
@@ -30,6 +30,8 @@ class JobImages:
         self._images_dir = images_dir
         self._image_files = image_files
         self._is_counting = True
+        self.images_dir = ""
+        """The folder as an absolute path, in text; known once `prepare` looked."""
 
     def prepare(self) -> int | None:
         """Make sure that the images can be listed, and return their number where it is known at once.
@@ -37,6 +39,7 @@ class JobImages:
         Raises:
             ConfigurationError: the folder cannot be listed.
         """
+        self.images_dir = to_text(str(self._images_dir.absolute()))
         if self._image_files is None:
             next(walk_images(self._images_dir), None)
             return None

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from semart_vectors.pipeline.job_images import NO_FILE
+from semart_vectors.pipeline.replacing import EvenSample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,28 +47,25 @@ class PendingImages:
         self._source = source
         self._recorded = recorded
         self._retry_failed = retry_failed
-        self._done_before = 0
+        self.done = EvenSample()
+        """Of the images that were done before, as far as `new` has come."""
         self.second_pass_begun = False
         """Whether images may turn up that have their vector already."""
 
     def new(self) -> Iterator[PendingBatch]:
         """Find the images that were neither done nor given up when the checkpoint was opened."""
-        for batch in self._batches(self._select_new):
-            self._done_before += batch.already_done
-            yield batch
+        yield from self._batches(self._select_new)
 
     def changed(self) -> Iterator[PendingBatch]:
         """Find those of the images done before whose files have changed since."""
-        if not self._done_before:
+        if not self.done.added:
             return
         self.second_pass_begun = True
         seen = 0
         for batch in self._batches(self._select_changed):
             seen += batch.already_done
             yield batch._replace(already_done=-len(batch.names))
-        yield PendingBatch(
-            [], seen - self._done_before, 0
-        )  # files may have come or gone since the first pass
+        yield PendingBatch([], seen - self.done.added, 0)  # files may have come or gone since the first pass
 
     def _batches(self, select: Callable[[list[str]], PendingBatch]) -> Iterator[PendingBatch]:
         already_done = failed = 0
@@ -89,6 +87,7 @@ class PendingImages:
 
     def _select_new(self, names: list[str]) -> PendingBatch:
         is_done, _ = self._recorded.done_before(names)
+        self.done.add(list(compress(names, is_done.tolist())))
         new: list[str] = []
         failed = 0
         for name in compress(names, (~is_done).tolist()):

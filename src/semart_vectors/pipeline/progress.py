@@ -194,7 +194,7 @@ class Progress:
     def __init__(self) -> None:
         self.total = self.already_done = self.failed_before = 0
         """Images found so far; those done, and those given up, by an earlier run."""
-        self.embedded = self.failed = 0
+        self.embedded = self.failed = self.replaced = 0
         """Images of this run whose outcome is durable."""
         self.calls = self.retries = 0
         self.expected: int | None = None
@@ -245,8 +245,9 @@ class Progress:
         """Show an image whose outcome is known, and that is recorded soon."""
         self._line.settled(done=done)
 
-    def saved(self, *, embedded: int, failed: int) -> None:
-        """Count images whose outcome is durable."""
+    def saved(self, *, embedded: int, failed: int, replaced: int) -> None:
+        """Count images whose outcome is durable; `replaced` is the count of the whole run so far."""
+        self.replaced = replaced
         self.embedded += embedded
         self.failed += failed
 
@@ -257,6 +258,7 @@ class Progress:
             embedded=self.embedded,
             already_done=self.already_done,
             failed=self.failed_before + self.failed,
+            replaced=self.replaced,
             calls=self.calls,
             retries=self.retries,
             elapsed_s=self._elapsed_s(),

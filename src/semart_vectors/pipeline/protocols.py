@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from semart_vectors.checkpoint.store import Done, Failed
+    from semart_vectors.checkpoint.image_records import Entry, Known
+    from semart_vectors.checkpoint.store import Failed
     from semart_vectors.errors import CheckpointError, DiskError
     from semart_vectors.images.read_image import LoadedImage
     from semart_vectors.records import Outcome, Vector
@@ -64,6 +65,20 @@ class KnownContents(Protocol):
         """Return the vector of a content and what was repaired, read from the disk."""
 
 
+class CheckpointContents(ImagesBefore, KnownContents, Protocol):
+    """What a checkpoint holds as a whole."""
+
+    @property
+    def images_dir_before(self) -> str:
+        """The folder of images of the last run; empty if nothing says it."""
+
+    def done(self, image_file: str, /) -> Known | None:
+        """Return what is known of an image that has its vector."""
+
+    def count_done(self) -> int:
+        """Count the images that have their vector, or had it when the run began."""
+
+
 class OutcomeStore(Protocol):
     """Where outcomes and the rate's state become durable. Its methods are called by one thread."""
 
@@ -74,10 +89,14 @@ class OutcomeStore(Protocol):
     def trouble(self) -> CheckpointError | DiskError | None:
         """Why nothing more should be begun, though what was recorded is durable."""
 
+    @property
+    def replaced(self) -> int:
+        """How many images recorded in this run had the vector of another content before."""
+
     def keep_room_for(self, records: int, /) -> None:
         """Reserve room on the disk for so many records more."""
 
-    def record(self, entries: list[Done | Failed], /) -> None:
+    def record(self, entries: list[Entry], /) -> None:
         """Make outcomes durable."""
 
     def note_calls_free_at(self, unix_s: float, /) -> None:

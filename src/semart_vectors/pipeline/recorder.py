@@ -7,7 +7,7 @@ from contextlib import suppress
 from time import time
 from typing import TYPE_CHECKING, TypeVar
 
-from semart_vectors.checkpoint.store import Done, Failed
+from semart_vectors.checkpoint.store import Done, Failed, Touched
 from semart_vectors.errors import CheckpointError, DiskError
 from semart_vectors.pipeline.rate_handover import hold, seconds_until_free
 from semart_vectors.streams.threads import finished, in_thread
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
+    from semart_vectors.checkpoint.image_records import Entry
     from semart_vectors.pipeline.progress import Progress
     from semart_vectors.pipeline.protocols import Embedder, OutcomeStore
     from semart_vectors.records import Vector
@@ -50,10 +51,10 @@ class OutcomeRecorder:
         self._writer = writer
         self._embedder = embedder
         self._progress = progress
-        self._unsaved: list[Done | Failed] = []
+        self._unsaved: list[Entry] = []
         self._vectors: dict[bytes, Vector] = {}
         self._saving: asyncio.Future[CheckpointError | DiskError | None] | None = None
-        self._being_saved: list[Done | Failed] = []
+        self._being_saved: list[Entry] = []
         self._most_unsaved = _FEW_UNSAVED
         self.in_trouble = False
         """Whether the disk refused anything."""
@@ -80,6 +81,10 @@ class OutcomeRecorder:
         if isinstance(entry, Done):
             self._vectors[entry.content_sha256] = entry.vector
         self._progress.settled(done=isinstance(entry, Done))
+
+    def add_touched(self, entry: Touched) -> None:
+        """Take the new fingerprint of an image that keeps its vector, to be recorded soon."""
+        self._unsaved.append(entry)
 
     def unsaved_vector(self, content_sha256: bytes) -> Vector | None:
         """Return the vector of a content that came in, if it is not durable yet."""
@@ -141,7 +146,7 @@ class OutcomeRecorder:
         loop = asyncio.get_running_loop()
         self._saving = loop.run_in_executor(self._writer, self._record, self._being_saved, free_in_s)
 
-    def _record(self, entries: list[Done | Failed], free_in_s: float) -> CheckpointError | DiskError | None:
+    def _record(self, entries: list[Entry], free_in_s: float) -> CheckpointError | DiskError | None:
         """Make outcomes durable, and return why there should be no more of them, if so."""
         # For those that wait while these are written, and for what is answered or under way at a full disk.
         self._checkpoint.keep_room_for(2 * (self._most_unsaved + self._embedder.max_in_flight))
@@ -176,4 +181,5 @@ class OutcomeRecorder:
         done = [entry for entry in saved if isinstance(entry, Done)]
         for entry in done:
             self._vectors.pop(entry.content_sha256, None)
-        self._progress.saved(embedded=len(done), failed=len(saved) - len(done))
+        failed = sum(isinstance(entry, Failed) for entry in saved)
+        self._progress.saved(embedded=len(done), failed=failed, replaced=self._checkpoint.replaced)

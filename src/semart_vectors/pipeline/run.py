@@ -22,6 +22,7 @@ from semart_vectors.pipeline.open_checkpoint import opened_checkpoint
 from semart_vectors.pipeline.outcomes import Outcomes
 from semart_vectors.pipeline.pending import PendingImages
 from semart_vectors.pipeline.recorder import SAVE_EVERY_S, OutcomeRecorder
+from semart_vectors.pipeline.replacing import ReplacementGuard
 from semart_vectors.streams.source import Chunked
 from semart_vectors.streams.threads import in_thread
 from semart_vectors.streams.window import OutcomeStream
@@ -51,6 +52,7 @@ class JobOptions:
     checkpoint: Path
     image_files: tuple[str, ...] | None
     retry_failed: bool
+    replace: bool
     repair: ImageRepair | None
     show_progress: bool | None
 
@@ -79,6 +81,7 @@ async def run_job(options: JobOptions, embedder: Embedder, progress: Progress) -
         closing.enter_context(progress.bar(expected, shown=options.show_progress))
         run = Run(
             source=source,
+            guard=None if options.replace else ReplacementGuard(source, checkpoint, options.checkpoint),
             pending=PendingImages(source, checkpoint, retry_failed=options.retry_failed),
             finders=finders,
             loader=loader,
@@ -96,6 +99,7 @@ class Run:
         self,
         *,
         source: JobImages,
+        guard: ReplacementGuard | None,
         pending: PendingImages,
         finders: ThreadPoolExecutor,
         loader: ImageLoader,
@@ -104,6 +108,7 @@ class Run:
         progress: Progress,
     ) -> None:
         self._source = source
+        self._guard = guard
         self._pending = pending
         self._finders = finders
         self._loader = loader
@@ -148,6 +153,7 @@ class Run:
         """Find the images to embed, a chunk at a time: those that are new, then those that changed."""
         counting: Future[int | None] | None = None
         try:
+            await self._judge_other_folder()
             await self._expect(self._progress.expected)
             for batches in (self._pending.new(), self._pending.changed()):
                 while (batch := await in_thread(self._finders, next, batches, None)) is not None:
@@ -160,15 +166,22 @@ class Run:
                     if counting is not None and counting.done() and self._progress.expected is None:
                         await self._expect(counting.result())
                 await self._expect(self._progress.total)
+                if self._guard is not None:  # what has to be replaced comes next, if anything
+                    await in_thread(self._finders, self._guard.judge, self._pending.done)
         finally:
             self._source.stop_counting()
+
+    async def _judge_other_folder(self) -> None:
+        steps = iter(()) if self._guard is None else self._guard.judge_other_folder()
+        while await in_thread(self._finders, next, steps, self) is not self:
+            pass
 
     async def _expect(self, total: int | None) -> None:
         """Show and note how many images there are, once that is known."""
         if total is not None and total != self._noted:
             self._noted = total
             self._progress.expect(total)
-            await self._recorder.ask(self._checkpoint.note_images_asked_for, total)
+            await self._recorder.ask(self._checkpoint.note_images_asked_for, total, self._source.images_dir)
 
     async def _unpaid(self, chunks: AsyncIterable[list[ReadImage]]) -> AsyncIterator[list[LoadedImage]]:
         """Pass on the images whose content has to be paid for; what becomes of the others is decided here."""
@@ -178,6 +191,7 @@ class Run:
                 if isinstance(each, Failed):
                     self._outcomes.not_sent(each)
                 elif self._pending.second_pass_begun and self._deduplication.is_unchanged(each[0]):
+                    self._recorder.add_touched(each[0].touched())
                     self._progress.kept()
                 else:
                     read.append(each)
