@@ -11,6 +11,7 @@ import psycopg
 from psycopg import errors as pg, pq, sql
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.string import TextLoader
 
 from semart_vectors.errors import ConfigurationError, DatabaseError, VectorFileError
 
@@ -34,7 +35,7 @@ _TIMEOUTS = {
 }
 """Set unless the URL says otherwise; the last is in milliseconds, the others in seconds."""
 
-_WIDER_THAN_PYTHON = ("date", "time", "timetz", "timestamp", "timestamptz", "interval", "json", "jsonb")
+_WIDER_THAN_PYTHON = ("date", "time", "timetz", "timestamp", "timestamptz", "json", "jsonb")
 """Types with values that Python cannot hold: dates BC, 24:00, infinity, numbers of 5,000 digits."""
 
 
@@ -72,6 +73,8 @@ def connect(url: str) -> Connection:
     else:
         for name in _WIDER_THAN_PYTHON:
             connection.adapters.register_loader(name, _LoadedOrText)
+        # Python's has no months and years, and psycopg loads one that is too long as another.
+        connection.adapters.register_loader("interval", TextLoader)
         return connection
     for secret in ("password", "sslpassword"):
         if parameters.get(secret):

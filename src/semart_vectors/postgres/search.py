@@ -274,9 +274,9 @@ class PostgresGallery:
             return self._read_once(work)
 
     def _read_once(self, work: Callable[[], ResultT]) -> ResultT:
+        self._out_of_time = False
         connection = self._connection
         connection.read_only = True
-        self._out_of_time = False
         with ExitStack() as stack:
             stack.enter_context(time_limit(self._timeout_s + _GRACE_S, self._end_work))
             # What takes no time tells whether anybody is there: a firewall forgets a connection silently.
