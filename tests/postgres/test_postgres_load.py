@@ -296,3 +296,14 @@ def test_an_address_has_any_form_of_libpq_s(
     with pytest.raises(DatabaseError) as raised:
         load_vectors(path, f"{words} password={PASSWORD}x")
     assert PASSWORD not in str(raised.value)
+
+
+def test_a_replica_is_searched_and_not_loaded(url: str, tmp_path: Path) -> None:
+    """It may only read, and the message says where to load."""
+    path = merged(tmp_path, vectors_of(2))
+    load_vectors(path, url)
+    ask(url, "ALTER DATABASE paintings SET default_transaction_read_only = on")
+    with pytest.raises(DatabaseError, match="needs the primary server"):
+        load_vectors(path, url)
+    with PostgresGallery.open(url) as gallery:
+        assert gallery.search(gallery.embedding(NAMES[1]), k=1)[0].image_file == NAMES[1]

@@ -180,6 +180,8 @@ def primary(error: psycopg.Error) -> str:
 def _translated(error: psycopg.Error) -> DatabaseError:
     if isinstance(error, pg.InsufficientPrivilege):
         advice = "; ask its owner to grant that, or connect as another user"
+    elif isinstance(error, pg.ReadOnlySqlTransaction):
+        advice = "; a search may only read, and a load needs the primary server, not a replica"
     elif isinstance(error, pg.QueryCanceled):
         advice = "; narrow the search, load with an index, or allow more time"
     elif isinstance(error, pg.LockNotAvailable):
