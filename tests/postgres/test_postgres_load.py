@@ -275,3 +275,35 @@ async def test_load_from_the_command_line(url: str, tmp_path: Path) -> None:
 def test_an_ivfflat_index_has_the_lists_that_pgvector_advises() -> None:
     """A thousandth of the rows, and their root where they are many."""
     assert [load.lists_for(rows) for rows in (1, 999, 11_206, 1_000_000, 4_000_000)] == [1, 1, 11, 1000, 2000]
+
+
+@pytest.mark.usefixtures("url")
+def test_an_address_has_any_form_of_libpq_s(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words, a service file, or an address that leaves all to the environment; no password is told."""
+    path = merged(tmp_path, vectors_of(2))
+    words = f"host=127.0.0.1 port={server.port} dbname=paintings user=postgres"
+    (tmp_path / "services").write_text(f"[art]\n{words.replace(' ', chr(10))}\npassword={PASSWORD}\n")
+    load_vectors(path, f"{words} password={PASSWORD}")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    assert load_vectors(path, "service=art").unchanged == 2
+    for name, value in zip(("HOST", "PORT", "DATABASE", "USER"), words.split(), strict=True):
+        monkeypatch.setenv(f"PG{name}", value.partition("=")[2])
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    with PostgresGallery.open("postgresql://") as gallery:
+        assert len(gallery) == 2
+    with pytest.raises(DatabaseError) as raised:
+        load_vectors(path, f"{words} password={PASSWORD}x")
+    assert PASSWORD not in str(raised.value)
+
+
+def test_a_replica_is_searched_and_not_loaded(url: str, tmp_path: Path) -> None:
+    """It may only read, and the message says where to load."""
+    path = merged(tmp_path, vectors_of(2))
+    load_vectors(path, url)
+    ask(url, "ALTER DATABASE paintings SET default_transaction_read_only = on")
+    with pytest.raises(DatabaseError, match="needs the primary server"):
+        load_vectors(path, url)
+    with PostgresGallery.open(url) as gallery:
+        assert gallery.search(gallery.embedding(NAMES[1]), k=1)[0].image_file == NAMES[1]

@@ -11,15 +11,17 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psycopg
 import pytest
 
 from command_line import cli
 from merged import MODEL, NAMES, merged, query, table_of, vectors_of
-from postgres_server import PASSWORD, Server
+from postgres_server import PASSWORD, Server, postgres_server
 from postgres_tables import BY_INDEX, ask, stored
 from semart_vectors.errors import ConfigurationError, DatabaseError, SemartVectorsError
 from semart_vectors.gallery import Gallery
 from semart_vectors.postgres import PostgresGallery, load_vectors, search as search_module
+from transaction_pooler import transaction_pooler
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,21 +97,92 @@ def test_threads_take_turns(url: str, tmp_path: Path) -> None:
 
 
 def test_a_server_that_says_nothing_is_left(
-    server: Server, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It does not even say that the time is up: the connection is ended here."""
+    """It does not even say that the time is up: the connection is ended here, and the work not done twice."""
     load_vectors(merged(tmp_path, vectors_of(2)), url)
     monkeypatch.setattr(search_module, "_GRACE_S", 0.1)
     with PostgresGallery.open(url, timeout_s=0.1) as gallery:
-        [(process,)] = server.ask(
-            "SELECT pid FROM pg_stat_activity WHERE datname = 'paintings' AND query LIKE '%vector%'"
-        )
+        monkeypatch.setattr(search_module, "_ms", lambda _: "0")  # a server that counts no time
+        with pytest.raises(DatabaseError, match="did not answer in time"):
+            gallery.count("pg_sleep(60) IS NOT NULL")
+        monkeypatch.undo()
+        assert gallery.count() == 2
+
+
+def test_a_connection_that_was_lost_is_opened_again(server: Server, url: str, tmp_path: Path) -> None:
+    """Ended by the server, or silent since it was forgotten on the way; threads notice nothing."""
+    load_vectors(merged(tmp_path, vectors_of(6)), url)
+    others = "FROM pg_stat_activity WHERE datname = 'paintings'"
+    with PostgresGallery.open(url) as gallery, ThreadPoolExecutor(6) as threads:
+        for _ in range(3):
+            server.ask(f"SELECT pg_terminate_backend(pid) {others}")
+            assert list(threads.map(lambda name: gallery.embedding(name).source, NAMES)) == NAMES
+    with pytest.raises(DatabaseError, match="closed: open it again"):
+        gallery.count()
+
+
+def test_a_connection_that_was_forgotten_is_opened_again(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A firewall drops an idle one without a word: what takes no time is not answered."""
+    load_vectors(merged(tmp_path, vectors_of(2)), url)
+    with PostgresGallery.open(url) as gallery:
+        process = gallery._connection.info.backend_pid
+        monkeypatch.setattr(search_module, "_GRACE_S", 0.3)
         os.kill(process, signal.SIGSTOP)
         try:
-            with pytest.raises(DatabaseError, match="did not answer in time"):
-                gallery.count()
+            assert gallery.count() == 2
+            assert gallery._connection.info.backend_pid != process
         finally:
             os.kill(process, signal.SIGCONT)
+
+
+def test_a_database_that_stays_away_is_said_to_be(tmp_path: Path) -> None:
+    """With what to do, and without the password; a search after it has come back finds it."""
+    with postgres_server() as server:
+        load_vectors(merged(tmp_path, vectors_of(2)), server.url())
+        gallery = PostgresGallery.open(server.url())
+    with gallery, pytest.raises(DatabaseError, match="start the server") as raised:
+        gallery.count()
+    assert PASSWORD not in str(raised.value)
+
+
+def test_a_session_is_nobody_s(url: str, tmp_path: Path) -> None:
+    """A pooler gives each transaction another one: all works, and nothing stays in it for other programs."""
+    path = merged(tmp_path, vectors_of(6))
+    told = "SELECT name, setting FROM pg_settings WHERE source = 'session' UNION SELECT name, '' FROM "
+    told += "pg_prepared_statements UNION SELECT 'lock', '' FROM pg_locks WHERE locktype = 'advisory'"
+    with transaction_pooler(url) as pooled:
+
+        def left_behind() -> list[Any]:
+            with psycopg.connect(pooled, autocommit=True, prepare_threshold=None) as other:
+                return [other.execute(told.encode()).fetchall() for _ in range(2)]
+
+        before = left_behind()
+        for _ in range(2):
+            load_vectors(path, pooled, index="hnsw")
+        with PostgresGallery.open(pooled, timeout_s=7) as gallery, PostgresGallery.open(pooled) as second:
+            for _ in range(8):
+                for each in (gallery, second):
+                    found = each.search(each.embedding(NAMES[3]), k=2, where="year > 0", ef_search=50)
+                    assert found[0].image_file == NAMES[3]
+            with pytest.raises(ConfigurationError, match=r"hnsw\.ef_search"):
+                gallery.search(query(vectors_of(1)[0]), ef_search=0)
+        assert left_behind() == before
+
+
+def test_pgvector_may_be_in_a_schema_of_its_own(url: str, tmp_path: Path) -> None:
+    """That is not searched for names, as hosted databases have it."""
+    ask(url, "CREATE SCHEMA extensions")
+    ask(url, "CREATE EXTENSION vector SCHEMA extensions")
+    for half in (False, True):
+        path = merged(tmp_path, np.eye(3, 1024, dtype=np.float32))
+        for replace in (True, False):
+            report = load_vectors(path, url, half=half, index="hnsw", replace=replace)
+        assert report.unchanged == 3
+        with PostgresGallery.open(url) as gallery:
+            assert gallery.search(gallery.embedding(NAMES[1]), k=1)[0].image_file == NAMES[1]
 
 
 @pytest.mark.parametrize("kind", ["vector", "halfvec"])
@@ -132,12 +205,73 @@ def test_an_index_is_of_the_cosine_and_is_used(url: str, tmp_path: Path, index: 
 
 
 def test_a_column_may_be_called_as_anything(url: str, tmp_path: Path) -> None:
-    """Also as what a search computes."""
-    table = table_of(NAMES[:2]).assign(distance=[1, 2], nearest=["a", "b"], k=[0, 0])
-    load_vectors(merged(tmp_path, vectors_of(2), table=table), url)
-    with PostgresGallery.open(url) as gallery:
-        found = gallery.search(gallery.embedding(NAMES[1]), k=1, where="distance = 2 AND nearest = 'b'")
-        assert [match.metadata["distance"] for match in found] == [2]
+    """As what a search computes, as its parameters, as words of SQL, with any sign; a table too."""
+    columns = [
+        "distance",
+        "nearest",
+        "k",
+        "query",
+        "exclude",
+        "all",
+        "name",
+        "select",
+        "Image_File",
+        "VECTOR",
+    ]
+    columns += [
+        "100 %",
+        "%s",
+        "%(k)s",
+        "{table}",
+        '"',
+        "a'b",
+        "a.b",
+        "Größe 絵",
+        " ",
+        "--",
+        "here",
+        "excluded",
+    ]
+    table = table_of(NAMES[:2]).assign(**{name: [1, 2] for name in columns})
+    path = merged(tmp_path, vectors_of(2), table=table)
+    for _ in range(2):
+        load_vectors(path, url, table="50% {off}", index="hnsw")
+    with PostgresGallery.open(url, table="50% {off}") as gallery:
+        found = gallery.search(gallery.embedding(NAMES[1]), k=1, where='distance = 2 AND "100 %" = 2')
+        assert [match.metadata[name] for match in found for name in columns] == [2] * len(columns)
+        assert gallery.metadata(NAMES[0])["%s"] == 1
+
+
+VALUES = {
+    "date": ["0044-03-15 BC", "infinity", "12024-01-01"],
+    "timestamp": ["0044-03-15 00:00:00 BC", "-infinity"],
+    "timestamptz": ["0044-03-15 12:00:00+00 BC", "infinity"],
+    "time": ["24:00:00"],
+    "interval": ["9999999 years"],
+    "numeric": ["NaN", "Infinity"],
+    "daterange": ["[0100-01-01 BC,0044-03-15 BC)"],
+    "date[]": ["{0044-03-15 BC,NULL}"],
+    "mood": ["calm"],
+    "jsonb": [f'{{"a": {"9" * 5000}}}'],
+    "point": ["(1,2)"],
+}
+
+
+async def test_any_value_is_shown(service: FakeService, url: str, tmp_path: Path) -> None:
+    """Also one that Python has no value for, such as a date BC: as PostgreSQL's own text."""
+    path = await asyncio.to_thread(merged, tmp_path, vectors_of(2))
+    await asyncio.to_thread(load_vectors, path, url + "?options=-c%20timezone%3DUTC")
+    values = [(kind, value) for kind, texts in VALUES.items() for value in texts]
+    added = [f"ADD c{at} {kind} DEFAULT '{value}'" for at, (kind, value) in enumerate(values)]
+    ask(url, "CREATE TYPE mood AS ENUM ('calm')")
+    ask(url, f"ALTER TABLE paintings {', '.join(added)}")
+    arguments = ("search", NAMES[0], "--postgres", url + "?options=-c%20timezone%3DUTC", "--json")
+    ran = await cli(*arguments, cwd=tmp_path, service=service)
+    assert (ran.code, ran.err) == (0, "")
+    [found] = json.loads(ran.out)
+    expected: dict[str, Any] = {f"c{at}": value for at, (_, value) in enumerate(values)}
+    expected |= {"c11": "[0100-01-01 BC, 0044-03-15 BC)", "c12": ["0044-03-15 BC", None]}
+    assert {name: found[name] for name in expected} == expected
 
 
 def test_a_vector_without_length_comes_last(url: str, tmp_path: Path) -> None:

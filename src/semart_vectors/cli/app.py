@@ -47,8 +47,19 @@ class Commands(click.Group):
 @click.group(
     cls=Commands,
     commands=[
-        demo, clean, embed, status, check, prune, merge, search, duplicates, map_command, load, export
-    ],  # fmt: skip  # in the order in which a newcomer needs them
+        demo,
+        clean,
+        embed,
+        status,
+        check,
+        prune,
+        merge,
+        search,
+        duplicates,
+        map_command,
+        load,
+        export,
+    ],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="semart-vectors")

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import socket
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, LiteralString, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psycopg
-from psycopg import errors as pg, sql
+from psycopg import errors as pg, pq, sql
+from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.types.string import TextLoader
 
 from semart_vectors.errors import ConfigurationError, DatabaseError, VectorFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from psycopg.abc import AdaptContext, Buffer
 
     Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -31,9 +35,31 @@ _TIMEOUTS = {
 }
 """Set unless the URL says otherwise; the last is in milliseconds, the others in seconds."""
 
+_WIDER_THAN_PYTHON = ("date", "time", "timetz", "timestamp", "timestamptz", "json", "jsonb")
+"""Types with values that Python cannot hold: dates BC, 24:00, infinity, numbers of 5,000 digits."""
+
+
+class _LoadedOrText(Loader):
+    """Loads a value as psycopg does, or gives PostgreSQL's own text of it if Python cannot hold it."""
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        usual = psycopg.adapters.get_loader(oid, pq.Format.TEXT)
+        assert usual is not None  # noqa: S101 - psycopg has one for each of the types above
+        self._usual = usual(oid, context)
+
+    def load(self, data: Buffer) -> Any:
+        try:
+            return self._usual.load(data)
+        except (psycopg.Error, ValueError, ArithmeticError, NotImplementedError):
+            return bytes(data).decode()
+
 
 def connect(url: str) -> Connection:
     """Open a connection that commits each statement, except within a transaction.
+
+    The server's session may be shared: a pooler such as PgBouncer gives each transaction another one. So
+    nothing is prepared there, and settings are for one transaction (`transaction`).
 
     Raises:
         ConfigurationError: the URL is not valid.
@@ -41,9 +67,15 @@ def connect(url: str) -> Connection:
     """
     parameters = _parameters(url)
     try:
-        return psycopg.connect(**parameters, autocommit=True)
+        connection = psycopg.connect(**parameters, autocommit=True, prepare_threshold=None)
     except (psycopg.Error, UnicodeError) as error:
         reason = " ".join(str(error).split())
+    else:
+        for name in _WIDER_THAN_PYTHON:
+            connection.adapters.register_loader(name, _LoadedOrText)
+        # Python's has no months and years, and psycopg loads one that is too long as another.
+        connection.adapters.register_loader("interval", TextLoader)
+        return connection
     for secret in ("password", "sslpassword"):
         if parameters.get(secret):
             reason = reason.replace(str(parameters[secret]), "…")
@@ -64,6 +96,32 @@ def database_errors() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise _translated(error) from error
+
+
+def is_lost(error: psycopg.Error) -> bool:
+    """Say whether the connection is gone, so that another one may do."""
+    # 08: connection exceptions, a pooler's too; 57P: shut down, starting, dropped, idle for too long.
+    return isinstance(error, psycopg.OperationalError) and (
+        not error.sqlstate or error.sqlstate.startswith(("08", "57P"))
+    )
+
+
+def begin(connection: Connection, settings: dict[str, str]) -> None:
+    """Change settings until the end of the transaction, and have pgvector found in whatever schema it is."""
+    for name, value in settings.items():
+        # PostgreSQL 13 lacks some; a savepoint, since an error would end the transaction.
+        with suppress(pg.UndefinedObject, pg.InvalidParameterValue), connection.transaction():
+            connection.execute("SELECT set_config(%s, %s, true)", [name, value])
+    connection.execute(
+        "SELECT set_config('search_path', concat_ws(', ', nullif(current_setting('search_path'), ''),"
+        " quote_ident(nspname)), true) FROM pg_catalog.pg_extension"
+        " JOIN pg_catalog.pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'vector'"
+    )
+
+
+def template(name: sql.Identifier) -> sql.SQL:
+    """Return a name for a statement with parameters, where a percent sign is written twice."""
+    return sql.SQL(name.as_string().replace("%", "%%"))
 
 
 def identifier(table: str) -> sql.Identifier:
@@ -102,7 +160,7 @@ def columns_of(connection: Connection, target: sql.Identifier) -> dict[str, str]
     return {str(name): str(kind) for name, kind in rows}
 
 
-def set_local(connection: Connection, name: LiteralString, value: object) -> None:
+def set_local(connection: Connection, name: str, value: object) -> None:
     """Change a setting until the end of the transaction.
 
     Raises:
@@ -122,13 +180,15 @@ def primary(error: psycopg.Error) -> str:
 def _translated(error: psycopg.Error) -> DatabaseError:
     if isinstance(error, pg.InsufficientPrivilege):
         advice = "; ask its owner to grant that, or connect as another user"
+    elif isinstance(error, pg.ReadOnlySqlTransaction):
+        advice = "; a search may only read, and a load needs the primary server, not a replica"
     elif isinstance(error, pg.QueryCanceled):
         advice = "; narrow the search, load with an index, or allow more time"
     elif isinstance(error, pg.LockNotAvailable):
         advice = (
             "; another load, or somebody's transaction, has locked the table: try again when it has ended"
         )
-    elif isinstance(error, psycopg.OperationalError) and not error.sqlstate:
+    elif is_lost(error):
         return DatabaseError(
             "the connection to the database was lost, or it did not answer in time: run the command again; "
             "an interrupted load leaves the table as it was"
@@ -143,14 +203,14 @@ def _parameters(url: str) -> dict[str, Any]:
     try:
         parameters = dict(conninfo_to_dict(url))
     except (psycopg.Error, UnicodeError):
-        parameters = {}
+        parameters, url = {}, ""
     # The part of a password after an unescaped @, / or ? is parsed as host, port or database.
-    whole = url.startswith(("postgresql://", "postgres://")) and parameters
+    whole = url.startswith(("postgresql://", "postgres://")) or parameters
     ports = str(parameters.get("port", "")).replace(",", "")
     broken = "@" in f"{parameters.get('host', '')}{parameters.get('dbname', '')}"
     if not whole or broken or (ports and not ports.isdecimal()):
         raise ConfigurationError(
             "this is not the URL of a database: give one like postgresql://user:password@host:5432/database, "
-            "with %40 for @, %2F for / and %3F for ? in the password"
+            "with %40 for @, %2F for / and %3F for ? in the password, or libpq's host=… dbname=… or service=…"
         )
     return {**_TIMEOUTS, **parameters, "client_encoding": "UTF8"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +13,15 @@ from psycopg import errors as pg, sql
 
 from semart_vectors.errors import ConfigurationError, DatabaseError, ModelMismatchError, VectorFileError
 from semart_vectors.metadata.vector_file import VectorFile
-from semart_vectors.postgres.connection import check_name, columns_of, connect, database_errors, identifier
+from semart_vectors.postgres.connection import (
+    begin,
+    check_name,
+    columns_of,
+    connect,
+    database_errors,
+    identifier,
+    template,
+)
 from semart_vectors.records import DIMENSION
 
 if TYPE_CHECKING:
@@ -95,7 +103,7 @@ def load_vectors(
         if not source.rows:
             raise VectorFileError(f"{path} has no rows to load")
         columns = _columns(source)
-        with database_errors(), _prepared(url) as connection, connection.transaction():
+        with database_errors(), _loading(url) as connection:
             name = table.rpartition(".")[2]
             connection.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_LOCK, name])
             model_version = _copy(connection, source, columns, vector_type)
@@ -138,15 +146,16 @@ def _type_for(field: Any) -> str:
 
 
 @contextmanager
-def _prepared(url: str) -> Iterator[Connection]:
+def _loading(url: str) -> Iterator[Connection]:
+    """Open a transaction to load in, in a database that has pgvector."""
     with connect(url) as connection:
-        for setting, value in _LOAD_SETTINGS.items():
-            with suppress(pg.UndefinedObject, pg.InvalidParameterValue):  # PostgreSQL 13 lacks the second
-                connection.execute("SELECT set_config(%s, %s, false)", [setting, value])
         with connection.transaction():
+            begin(connection, _LOAD_SETTINGS)
             connection.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_LOCK])
             _create_extension(connection)
-        yield connection
+        with connection.transaction():
+            begin(connection, _LOAD_SETTINGS)
+            yield connection
 
 
 def _create_extension(connection: Connection) -> None:
@@ -185,7 +194,7 @@ def _copy(connection: Connection, source: VectorFile, columns: dict[str, str], v
     except pg.UndefinedObject as error:
         raise DatabaseError(
             f"the database does not know the type {vector_type}: --half needs pgvector 0.7 "
-            "(ALTER EXTENSION vector UPDATE), and the extension's schema must be in the search_path"
+            "(ALTER EXTENSION vector UPDATE), and this user the right to use the extension's schema"
         ) from error
     model_version = ""
     start = 0
@@ -251,7 +260,7 @@ def _check_table(
             f"the table {table} has other types: {', '.join(f'{name} is {found[name]}' for name in others)}; "
             "choose another --table, or use --replace"
         )
-    query = sql.SQL("SELECT model_version FROM {} WHERE model_version <> %s LIMIT 1").format(target)
+    query = sql.SQL("SELECT model_version FROM {} WHERE model_version <> %s LIMIT 1").format(template(target))
     other = connection.execute(query, [model_version]).fetchone()
     if other:
         raise ModelMismatchError(

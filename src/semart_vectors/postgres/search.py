@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
+from contextlib import ExitStack
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
@@ -17,18 +17,21 @@ from semart_vectors.gallery import Match
 from semart_vectors.images.names import to_text
 from semart_vectors.postgres.connection import (
     abort,
+    begin,
     columns_of,
     connect,
     database_errors,
     identifier,
+    is_lost,
     primary,
     set_local,
+    template,
 )
 from semart_vectors.records import Embedding
-from semart_vectors.streams.threads import time_limit
+from semart_vectors.streams.threads import ResultT, time_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from semart_vectors.postgres.connection import Connection
 
@@ -53,31 +56,29 @@ class PostgresGallery:
         with PostgresGallery.open("postgresql://me@localhost/art", table="paintings") as gallery:
             for match in gallery.search(await embedder.embed_text("a ship in a storm"), k=12): ...
 
-    It holds one connection, and writes nothing. Threads may share it; their searches take turns.
+    It holds one connection, and writes nothing. Threads may share it; their searches take turns. If the
+    connection was lost, since the database was restarted or a firewall forgot it, another one is opened once.
     """
 
-    def __init__(self, connection: Connection, table: str, *, timeout_s: float) -> None:
-        """Take an open connection: use `PostgresGallery.open`."""
-        self._connection = connection
+    def __init__(self, url: str, table: str, *, timeout_s: float) -> None:
+        """Connect: use `PostgresGallery.open`."""
+        self._url = url
         self._table = table
         self._target = identifier(table)
         self._timeout_s = timeout_s
         self._lock = Lock()
-        self._types = columns_of(connection, self._target)
-        if not self._types.keys() >= _OURS:
-            raise DatabaseError(
-                f"there is no table {table} with vectors in the database: fill it with `semart-vectors load`"
-            )
+        self._closed = False
+        self._out_of_time = False
+        self._connection = connect(url)
+        try:
+            self._types, first, version = self._read(self._look_at_table)
+        except BaseException:
+            self.close()
+            raise
         self._others = [name for name in self._types if name not in _OURS]
-        first = connection.execute(self._sql("SELECT model_version FROM {table} LIMIT 1")).fetchone()
-        if first is None:
-            raise DatabaseError(f"the table {table} is empty: fill it with `semart-vectors load`")
-        self.model_version: str = first[0]
+        self.model_version: str = first
         """The model of all its vectors."""
-        connection.execute(
-            "SELECT '[1]'::vector"
-        )  # loads pgvector into this session, and with it its settings
-        self._iterative = _pgvector_version(connection) >= _ITERATIVE
+        self._iterative = version >= _ITERATIVE
 
     @classmethod
     def open(cls, url: str, *, table: str = "paintings", timeout_s: float = 30) -> Self:
@@ -97,18 +98,11 @@ class PostgresGallery:
             raise ConfigurationError(
                 f"timeout_s must be above 0 and at most {_MAX_TIMEOUT_S:g}, not {timeout_s}"
             )
-        connection = connect(url)
-        try:
-            with database_errors(), time_limit(timeout_s + _GRACE_S, partial(abort, connection)):
-                connection.execute("SELECT set_config('statement_timeout', %s, false)", [_ms(timeout_s)])
-                connection.read_only = True
-                return cls(connection, table, timeout_s=timeout_s)
-        except BaseException:
-            connection.close()
-            raise
+        return cls(url, table, timeout_s=timeout_s)
 
     def close(self) -> None:
         """Close the connection."""
+        self._closed = True
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -127,11 +121,9 @@ class PostgresGallery:
             ConfigurationError: the condition is not valid.
             DatabaseError: the database refused, or the connection was lost.
         """
-        with self._transaction():
-            # With a parameter PostgreSQL accepts one statement only.
-            rows = self._ask(
-                "SELECT count(*) FROM {table} WHERE %(all)s AND ({condition})", {"all": True}, where
-            )
+        # With a parameter PostgreSQL accepts one statement only.
+        statement = "SELECT count(*) FROM {table} WHERE %(all)s AND ({condition})"
+        rows = self._read(lambda: self._ask(statement, {"all": True}, where))
         return int(rows[0][0])
 
     def embedding(self, image_file: str) -> Embedding:
@@ -193,21 +185,26 @@ class PostgresGallery:
         """
         if k < 1:
             raise ConfigurationError(f"k must be at least 1, not {k}")
-        with self._transaction():
-            for name, value in (("hnsw.ef_search", ef_search), ("ivfflat.probes", probes)):
+        settings: dict[str, object] = {"hnsw.ef_search": ef_search, "ivfflat.probes": probes}
+        if not exact and self._iterative:
+            settings |= {"hnsw.iterative_scan": "strict_order", "ivfflat.iterative_scan": "relaxed_order"}
+        values = {
+            "query": str(query.vector.tolist()),
+            "exclude": None if exclude is None else to_text(exclude),
+            "k": k,
+        }
+
+        def nearest() -> list[tuple[Any, ...]]:
+            self._connection.execute("SELECT '[1]'::vector")  # loads pgvector, and with it its settings
+            for name, value in settings.items():
                 if value is not None:
                     set_local(self._connection, name, value)
-            if not exact and self._iterative:
-                set_local(self._connection, "hnsw.iterative_scan", "strict_order")
-                set_local(self._connection, "ivfflat.iterative_scan", "relaxed_order")
-            values = {
-                "query": str(query.vector.tolist()),
-                "exclude": None if exclude is None else to_text(exclude),
-                "k": k,
-            }
             rows = self._nearest(values, where, exact=exact)
             if len(rows) < k and not exact:  # the scan of an index ends after a while
                 rows = self._nearest(values, where, exact=True)
+            return rows
+
+        rows = self._read(nearest)
         # Check the rows that were found too: the table may have been replaced since it was opened.
         models = {self.model_version} | {row[1] for row in rows}
         for model in models - {query.model_version}:
@@ -242,37 +239,70 @@ class PostgresGallery:
         name = to_text(image_file)
         if "\0" in name:
             raise KeyError(image_file)
-        with self._transaction():
-            rows = self._ask(
-                f"SELECT {columns} FROM {{table}} WHERE image_file = %(name)s AND vector IS NOT NULL",  # noqa: S608 - ours
-                {"name": name},
-            )
+        statement = f"SELECT {columns} FROM {{table}} WHERE image_file = %(name)s AND vector IS NOT NULL"  # noqa: S608 - ours
+        rows = self._read(lambda: self._ask(statement, {"name": name}))
         if not rows:
             raise KeyError(image_file)
         return rows[0]
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with (
-            self._lock,
-            database_errors(),
-            time_limit(self._timeout_s + _GRACE_S, partial(abort, self._connection)),
-            self._connection.transaction(),
-        ):
-            yield
+    def _look_at_table(self) -> tuple[dict[str, str], str, tuple[int, ...]]:
+        """Return its columns with their types, its model, and the version of pgvector."""
+        types = columns_of(self._connection, self._target)
+        if not types.keys() >= _OURS:
+            raise DatabaseError(
+                f"there is no table {self._table} with vectors in the database: fill it with "
+                "`semart-vectors load`"
+            )
+        statement = sql.SQL("SELECT model_version FROM {} LIMIT 1").format(self._target)
+        first = self._connection.execute(statement).fetchone()
+        if first is None:
+            raise DatabaseError(f"the table {self._table} is empty: fill it with `semart-vectors load`")
+        return types, first[0], _pgvector_version(self._connection)
 
-    def _sql(self, template: Any, **parts: sql.Composable) -> sql.Composed:
-        others = sql.SQL("").join(sql.SQL(", {}").format(sql.Identifier(name)) for name in self._others)
-        return sql.SQL(template).format(table=self._target, others=others, **parts)
+    def _read(self, work: Callable[[], ResultT]) -> ResultT:
+        """Do some work in a transaction that may only read, on another connection if this one was lost."""
+        with self._lock, database_errors():
+            if self._closed:
+                raise DatabaseError("this gallery was closed: open it again")
+            try:
+                return self._read_once(work)
+            except psycopg.OperationalError as error:
+                if not is_lost(error) or self._out_of_time:
+                    raise
+            self._connection.close()
+            self._connection = connect(self._url)
+            return self._read_once(work)
+
+    def _read_once(self, work: Callable[[], ResultT]) -> ResultT:
+        self._out_of_time = False
+        connection = self._connection
+        connection.read_only = True
+        with ExitStack() as stack:
+            stack.enter_context(time_limit(self._timeout_s + _GRACE_S, self._end_work))
+            # What takes no time tells whether anybody is there: a firewall forgets a connection silently.
+            with time_limit(_GRACE_S, partial(abort, connection)):
+                stack.enter_context(connection.transaction())
+                begin(connection, {"statement_timeout": _ms(self._timeout_s)})
+            return work()
+
+    def _end_work(self) -> None:
+        self._out_of_time = True
+        abort(self._connection)
+
+    def _sql(self, statement: Any, **parts: sql.Composable) -> sql.Composed:
+        others = sql.SQL("").join(
+            sql.SQL(", {}").format(template(sql.Identifier(name))) for name in self._others
+        )
+        return sql.SQL(statement).format(table=template(self._target), others=others, **parts)
 
     def _ask(
-        self, template: str, values: dict[str, Any], where: str | None = None, **parts: sql.Composable
+        self, statement: str, values: dict[str, Any], where: str | None = None, **parts: sql.Composable
     ) -> list[tuple[Any, ...]]:
         # A condition is no template, so % is escaped; the newline ends a comment in it.
         condition = sql.SQL("TRUE" if where is None else where.replace("%", "%%") + "\n")
-        statement = self._sql(template, condition=condition, **parts)
+        composed = self._sql(statement, condition=condition, **parts)
         try:
-            return self._connection.execute(statement, values).fetchall()
+            return self._connection.execute(composed, values).fetchall()
         except (pg.ProgrammingError, pg.DataError, UnicodeError) as error:
             if where is None:
                 raise
