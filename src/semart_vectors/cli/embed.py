@@ -12,13 +12,17 @@ from semart_vectors.cli.environment import environment
 from semart_vectors.cli.event_loop import run_in_loop
 from semart_vectors.cli.exit_codes import SOME_FAILED, interruption_code
 from semart_vectors.cli.options import AS_JSON, DIRECTORY, FILE, rate
-from semart_vectors.cli.output import NAMED, print_result, say, stop
+from semart_vectors.cli.output import NAMED, first_few, print_result, say, stop
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from semart_vectors.images.repair import ImageRepair
+    from semart_vectors.job import JobPlan
     from semart_vectors.records import JobReport
+
+_KINDS = 20
+"""How many kinds of skipped files a message lists at most."""
 
 
 @click.command()
@@ -59,6 +63,16 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How long to wait for a service that is down.",
 )
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out files and folders, such as '*.png', drafts or 2019/raw; may be given several times.",
+)
+@click.option(
+    "--include-hidden", is_flag=True, help="Take hidden files and folders too, and those of systems (@eaDir)."
+)
+@click.option("--follow-links", is_flag=True, help="Go through linked folders too, each once.")
 @click.option("--retry-failed", is_flag=True, help="Try again the images that failed in earlier runs.")
 @click.option(
     "--repair-images",
@@ -82,6 +96,9 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     max_in_flight: int | None,
     model_version: str,
     outage_limit: float,
+    exclude: tuple[str, ...],
+    include_hidden: bool,  # noqa: FBT001 - click passes it by name
+    follow_links: bool,  # noqa: FBT001 - as above
     retry_failed: bool,  # noqa: FBT001 - as above
     repair_images: bool,  # noqa: FBT001 - as above
     max_side: int | None,
@@ -108,15 +125,19 @@ def embed(  # noqa: PLR0917 - click passes them all by name
                 checkpoint=checkpoint,
                 model_version=model_version,
                 image_files=image_files,
+                include_hidden=include_hidden,
+                follow_links=follow_links,
+                exclude=exclude,
                 retry_failed=retry_failed,
             )
         )
         print_result(
             plan,
             f"{plan.total:,} images: {plan.already_done:,} done, {plan.failed:,} failed before, "
-            f"{plan.to_do:,} to do{_time_for(plan.to_do, requests_per_second)}",
+            f"{f'{plan.missing:,} missing, ' if plan.missing else ''}{plan.to_do:,} to do{_time_for(plan.to_do, requests_per_second)}",
             as_json=as_json,
         )
+        _say_skipped(plan)
         return
 
     embedder = AsyncVisionEmbedder.from_env(
@@ -132,6 +153,9 @@ def embed(  # noqa: PLR0917 - click passes them all by name
         images_dir,
         checkpoint=checkpoint,
         image_files=image_files,
+        include_hidden=include_hidden,
+        follow_links=follow_links,
+        exclude=exclude,
         retry_failed=retry_failed,
         repair=_repair(max_side) if repair_images else None,
         progress=True,
@@ -151,10 +175,12 @@ def embed(  # noqa: PLR0917 - click passes them all by name
             interruption_code(interruption),
         )
     print_result(report, _summary(report), as_json=as_json)
+    _say_skipped(report)
     if not report.total:
         say(f"No images found in {images_dir}; accepted are {', '.join(sorted(SUFFIXES))}", err=True)
     if report.failed:
         _say_failures(checkpoint, report.failed, image_files)
+    if report.failed or report.unreadable_folders:
         sys.exit(SOME_FAILED)
 
 
@@ -185,6 +211,19 @@ def _summary(report: JobReport) -> str:
         f"{report.failed:,} failed; {report.calls:,} calls, {report.retries:,} of them retries, "
         f"in {report.elapsed_s:.1f} s"
     )
+
+
+def _say_skipped(found: JobReport | JobPlan) -> None:
+    if found.skipped:
+        kinds = tuple(f"{count:,} {kind}" for kind, count in found.skipped.items())
+        say(f"Skipped: {first_few(kinds, _KINDS)}", err=True)
+    if found.unreadable_folders:
+        count, names = len(found.unreadable_folders), first_few(found.unreadable_folders)
+        say(
+            f"{count:,} {'folder' if count == 1 else 'folders'} could not be read: {names}; "
+            "make them readable and run again, or leave them out with --exclude",
+            err=True,
+        )
 
 
 def _say_failures(checkpoint: Path, count: int, image_files: list[str] | None) -> None:

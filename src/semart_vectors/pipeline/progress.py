@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tqdm import tqdm
 
+from semart_vectors.images.selection import Skipped
 from semart_vectors.records import JobReport
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ class Progress:
         self.calls = self.retries = 0
         self.expected: int | None = None
         """Images that there are in all, once it is known."""
+        self.skipped = Skipped()
+        """What was passed over while images were found."""
         self._bar = ProgressBar(None, shown=False)
         self._began_at: float | None = None
         self._ended_at: float | None = None
@@ -153,6 +156,8 @@ class Progress:
             calls=self.calls,
             retries=self.retries,
             elapsed_s=self._elapsed_s(),
+            skipped=self.skipped.kinds,
+            unreadable_folders=self.skipped.unreadable_folders,
         )
 
     def _elapsed_s(self) -> float:
