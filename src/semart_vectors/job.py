@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPlan:
-    """What a run would do; no call was made to learn it. `already_done + failed + missing + to_do == total`."""
+    """What a run would do, learned without a call; `already_done + failed + missing + to_do == total`."""
 
     total: int
     """Images asked for."""

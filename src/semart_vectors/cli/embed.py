@@ -131,10 +131,11 @@ def embed(  # noqa: PLR0917 - click passes them all by name
                 retry_failed=retry_failed,
             )
         )
+        missing = f"{plan.missing:,} missing, " if plan.missing else ""
         print_result(
             plan,
-            f"{plan.total:,} images: {plan.already_done:,} done, {plan.failed:,} failed before, "
-            f"{f'{plan.missing:,} missing, ' if plan.missing else ''}{plan.to_do:,} to do{_time_for(plan.to_do, requests_per_second)}",
+            f"{plan.total:,} images: {plan.already_done:,} done, {plan.failed:,} failed before, {missing}"
+            f"{plan.to_do:,} to do{_time_for(plan.to_do, requests_per_second)}",
             as_json=as_json,
         )
         _say_skipped(plan)

@@ -53,7 +53,7 @@ class ImageSelection:
         for pattern in self.exclude:
             if not pattern.strip("/") or pattern.startswith("!"):
                 raise ConfigurationError(
-                    f"{pattern!r} excludes nothing: give the name of a file or folder, or a pattern like *.png"
+                    f"{pattern!r} excludes nothing: give a name, or a pattern such as *.png"
                 )
 
     @cached_property
@@ -103,6 +103,6 @@ def kind_of(name: str) -> str:
 
 
 def _as_regex(pattern: str) -> str:
-    """Translate a pattern: with a slash before its end it fits a path from the top, else a name at any depth."""
+    """Translate a pattern, which with ``/`` before its end fits a path, else a name at any depth."""
     path = pattern.rstrip("/").removeprefix("**/")
     return ("" if "/" in path else "(?:.*/)?") + fnmatch.translate(path.lstrip("/"))

@@ -71,7 +71,7 @@ def walk_images(
 
 
 class _Walk:
-    """A walk under way. Paths are relative to the top, as `os.fsdecode` gives them, with ``/`` at their end."""
+    """A walk under way. Paths are relative to the top; those of folders have ``/`` at their end."""
 
     def __init__(
         self,
@@ -132,29 +132,32 @@ class _Walk:
         is_image = name.lower().endswith(self._suffixes)
         is_link = entry.is_symlink() and (selection.follow_links or not is_image) and entry.is_dir()
         is_folder = is_link or entry.is_dir(follow_symlinks=False)
-        kind = ""
+        kind: str | None = None
         if selection.is_excluded is not None and selection.is_excluded(path + name):
             kind = EXCLUDED
         elif is_folder:
-            if not selection.include_hidden and name[0] == ".":
-                kind = HIDDEN_FOLDER
-            elif not selection.include_hidden and name.lower() in SYSTEM_FOLDERS:
-                kind = SYSTEM_FOLDER
-            elif not is_link:
-                folders.append(name)
-            elif selection.follow_links:
+            kind = self._why_not_entered(name, is_link=is_link)
+            if kind is None and is_link:
                 self.links.append(f"{path}{name}/")
-            else:
-                kind = LINKED_FOLDER
+            elif kind is None:
+                folders.append(name)
         elif is_image and (name[0] != "." or _has_suffix(name)):
-            if name[0] != "." or selection.include_hidden:
+            kind = HIDDEN_IMAGE if name[0] == "." and not selection.include_hidden else None
+            if kind is None:
                 names.append(name)
-            else:
-                kind = HIDDEN_IMAGE
-        elif name[0] != ".":
-            kind = kind_of(name)
-        if kind:
+        else:
+            kind = None if name[0] == "." else kind_of(name)
+        if kind is not None:
             self._skip(kind)
+
+    def _why_not_entered(self, name: str, *, is_link: bool) -> str | None:
+        """Return what kind of folder to pass over this is, if it is one."""
+        if not self._selection.include_hidden:
+            if name[0] == ".":
+                return HIDDEN_FOLDER
+            if name.lower() in SYSTEM_FOLDERS:
+                return SYSTEM_FOLDER
+        return LINKED_FOLDER if is_link and not self._selection.follow_links else None
 
     def _is_visited(self, path: str) -> bool:
         """Whether a folder was gone through before, as only links can lead to."""
