@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from semart_vectors.errors import BatchError, name_image
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from semart_vectors.errors import ItemError
 
 DIMENSION = 1024
@@ -110,6 +112,11 @@ class JobReport:
     """Wall-clock seconds."""
     replaced: int = 0
     """Those of `embedded` that had the vector of another content, which is no longer the image's."""
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    """Files and folders that were passed over, by kind, such as ``.heic`` or ``hidden folder``; of a hundred
+    kinds at most, the most common first."""
+    unreadable_folders: tuple[str, ...] = ()
+    """Folders below the folder of images that could not be listed; the first thousand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
 from command_in_process import cli_here
@@ -148,3 +153,65 @@ def test_a_highest_rate_without_auto_is_told_by_the_names_of_the_options(tmp_pat
     """Not by those of the Python parameters."""
     ran = cli_here(*EMBED, "--max-requests-per-second=5", cwd=tmp_path, endpoint="http://127.0.0.1:1")
     assert "--max-requests-per-second works only with --requests-per-second=auto" in ran.err
+
+
+def test_what_is_skipped_is_said_by_kind_in_the_plan_and_at_the_end(
+    served: FakeService, tmp_path: Path
+) -> None:
+    """In words and as JSON; options say what is taken and what is left out."""
+    make_images(tmp_path / "images", 2)
+    make_images(tmp_path / "images" / ".hidden", 1)
+    make_images(tmp_path / "images" / "drafts", 1)
+    for name in ("a.heic", "b.heic", "c.CR2"):
+        (tmp_path / "images" / name).touch()
+    for options in (("--dry-run",), ()):
+        ran = cli_here(*EMBED, *options, "--exclude=drafts", cwd=tmp_path, service=served)
+        assert (ran.code, ran.out.startswith("2 images: ")) == (0, True)
+        assert "Skipped: 2 .heic, " in ran.err
+        assert all(kind in ran.err for kind in ("1 .cr2", "1 hidden folder", "1 excluded"))
+    report = json.loads(cli_here(*EMBED, "--json", "--include-hidden", cwd=tmp_path, service=served).out)
+    assert (report["total"], report["skipped"]) == (4, {".heic": 2, ".cr2": 1})
+    assert cli_here(*EMBED, "--exclude=.hidden", "--exclude=drafts", cwd=tmp_path, service=served).code == 0
+    assert len(pd.read_parquet(tmp_path / "ck" / "vectors")) == 4  # what is left out now is not lost
+    assert cli_here(*EMBED, "--exclude=/", cwd=tmp_path, service=served).code == 2
+
+
+_WITHOUT_PRIVILEGES = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+_WITHOUT_PRIVILEGES += ["--inh-caps=-dac_override,-dac_read_search"]
+
+
+def test_a_folder_that_may_not_be_read_is_named_and_the_run_ends_with_3(
+    served: FakeService, tmp_path: Path
+) -> None:
+    """All else is done. Root may read everything, so it gives that up first."""
+    make_images(tmp_path / "images", 2)
+    (tmp_path / "images" / "lost+found").mkdir()
+    (tmp_path / "images" / "lost+found").chmod(0)
+    is_root = os.geteuid() == 0
+    if is_root and shutil.which("setpriv") is None:
+        pytest.skip("root reads every folder, and setpriv is not there to give that up")
+    ran = subprocess.run(
+        [*(_WITHOUT_PRIVILEGES if is_root else []), sys.executable, "-m", "semart_vectors", *EMBED],
+        cwd=tmp_path,
+        env={**os.environ, "VISION_ENDPOINT": served.endpoint, "VISION_KEY": "k"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 3, ran.stderr
+    assert ran.stdout.startswith("2 images: 2 embedded now")
+    assert ran.stderr.count("the folder lost+found cannot be read: Permission denied") == 1
+    assert "1 folder could not be read: lost+found;" in ran.stderr
+
+
+def test_images_that_are_named_and_not_there_are_said_before_anything_is_paid(
+    served: FakeService, tmp_path: Path
+) -> None:
+    """A plan counts them apart; a run says how many there are, and records each."""
+    names = list(make_images(tmp_path / "images", 3))
+    (tmp_path / "meta.csv").write_text("\n".join(["image_file", *names, "gone.jpg", "lost.jpg", ""]))
+    ran = cli_here(*EMBED, "--metadata=meta.csv", "--dry-run", cwd=tmp_path)
+    assert ran.out.startswith("5 images: 0 done, 0 failed before, 2 missing, 3 to do, up to 1 minute")
+    ran = cli_here(*EMBED, "--metadata=meta.csv", cwd=tmp_path, service=served)
+    assert (ran.code, len(served.calls)) == (3, 3)
+    assert "2 of the 5 images named are not in images" in ran.err

@@ -14,13 +14,17 @@ from semart_vectors.cli.environment import environment
 from semart_vectors.cli.event_loop import run_in_loop
 from semart_vectors.cli.exit_codes import SOME_FAILED, interruption_code
 from semart_vectors.cli.options import AS_JSON, DIRECTORY, FILE, NAME_COLUMN, rate
-from semart_vectors.cli.output import NAMED, print_result, say, stop
+from semart_vectors.cli.output import NAMED, first_few, print_result, say, stop
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from semart_vectors.images.repair import ImageRepair
+    from semart_vectors.job import JobPlan
     from semart_vectors.records import JobReport
+
+_KINDS = 20
+"""How many kinds of skipped files a message lists at most."""
 
 
 @click.command()
@@ -63,6 +67,16 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="How long to wait for a service that is down.",
 )
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out files and folders, such as '*.png', drafts or 2019/raw; may be given several times.",
+)
+@click.option(
+    "--include-hidden", is_flag=True, help="Take hidden files and folders too, and those of systems (@eaDir)."
+)
+@click.option("--follow-links", is_flag=True, help="Go through linked folders too, each once.")
 @click.option("--retry-failed", is_flag=True, help="Try again the images that failed in earlier runs.")
 @click.option(
     "--replace",
@@ -94,6 +108,9 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     max_in_flight: int | None,
     model_version: str,
     outage_limit: float,
+    exclude: tuple[str, ...],
+    include_hidden: bool,  # noqa: FBT001 - click passes it by name
+    follow_links: bool,  # noqa: FBT001 - as above
     retry_failed: bool,  # noqa: FBT001 - as above
     replace: bool,  # noqa: FBT001 - as above
     repair_images: bool,  # noqa: FBT001 - as above
@@ -116,10 +133,7 @@ def embed(  # noqa: PLR0917 - click passes them all by name
     if max_side is not None and not repair_images:
         raise click.UsageError("--max-side works only with --repair-images")
     image_files = None if metadata is None else _image_files(metadata, name_column)
-    if images_dir.name.lower() == "images" and not images_dir.exists():
-        from semart_vectors.metadata.semart import find_images_dir  # which loads pandas
-
-        images_dir = find_images_dir(images_dir.parent)  # the archive says Images, the tutorial images
+    images_dir = _existing(images_dir)
     if dry_run:
         _check_endpoint(environment())
         plan = run_in_loop(
@@ -128,15 +142,20 @@ def embed(  # noqa: PLR0917 - click passes them all by name
                 checkpoint=checkpoint,
                 model_version=model_version,
                 image_files=image_files,
+                include_hidden=include_hidden,
+                follow_links=follow_links,
+                exclude=exclude,
                 retry_failed=retry_failed,
             )
         )
+        missing = f"{plan.missing:,} missing, " if plan.missing else ""
         print_result(
             plan,
-            f"{plan.total:,} images: {plan.already_done:,} done, {plan.failed:,} failed before, "
+            f"{plan.total:,} images: {plan.already_done:,} done, {plan.failed:,} failed before, {missing}"
             f"{plan.to_do:,} to do{_time_for(plan.to_do, requests_per_second)}",
             as_json=as_json,
         )
+        _say_skipped(plan)
         return
 
     embedder = AsyncVisionEmbedder.from_env(
@@ -152,6 +171,9 @@ def embed(  # noqa: PLR0917 - click passes them all by name
         images_dir,
         checkpoint=checkpoint,
         image_files=image_files,
+        include_hidden=include_hidden,
+        follow_links=follow_links,
+        exclude=exclude,
         retry_failed=retry_failed,
         replace=replace,
         repair=_repair(max_side) if repair_images else None,
@@ -172,11 +194,22 @@ def embed(  # noqa: PLR0917 - click passes them all by name
             interruption_code(interruption),
         )
     print_result(report, _summary(report), as_json=as_json)
+    _say_skipped(report)
     if not report.total:
         say(f"No images found in {images_dir}; accepted are {', '.join(sorted(SUFFIXES))}", err=True)
     if report.failed:
         _say_failures(checkpoint, report.failed, image_files, at_most=None if verbose else NAMED)
+    if report.failed or report.unreadable_folders:
         sys.exit(SOME_FAILED)
+
+
+def _existing(images_dir: Path) -> Path:
+    """Return the folder, also where the archive says Images and the tutorial images."""
+    if images_dir.name.lower() != "images" or images_dir.exists():
+        return images_dir
+    from semart_vectors.metadata.semart import find_images_dir  # which loads pandas
+
+    return find_images_dir(images_dir.parent)
 
 
 def _check_endpoint(variables: dict[str, str]) -> None:
@@ -216,6 +249,19 @@ def _summary(report: JobReport) -> str:
         f"{report.already_done:,} done before, {report.failed:,} failed; "
         f"{report.calls:,} calls, {report.retries:,} of them retries, in {report.elapsed_s:.1f} s"
     )
+
+
+def _say_skipped(found: JobReport | JobPlan) -> None:
+    if found.skipped:
+        kinds = tuple(f"{count:,} {kind}" for kind, count in found.skipped.items())
+        say(f"Skipped: {first_few(kinds, _KINDS)}", err=True)
+    if found.unreadable_folders:
+        count, names = len(found.unreadable_folders), first_few(found.unreadable_folders)
+        say(
+            f"{count:,} {'folder' if count == 1 else 'folders'} could not be read: {names}; "
+            "make them readable and run again, or leave them out with --exclude",
+            err=True,
+        )
 
 
 def _say_failures(

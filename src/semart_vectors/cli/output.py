@@ -38,10 +38,10 @@ def stop(sentence: str, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def first_few(names: tuple[str, ...]) -> str:
+def first_few(names: tuple[str, ...], count: int = NAMED) -> str:
     """List the first names, and how many more there are."""
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    more = len(names) - count
+    return ", ".join(names[:count]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def printable(text: str) -> str:

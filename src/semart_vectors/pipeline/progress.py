@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from tqdm import tqdm
 
+from semart_vectors.images.selection import Skipped
 from semart_vectors.records import JobReport
 
 if TYPE_CHECKING:
@@ -200,6 +201,8 @@ class Progress:
         self.expected: int | None = None
         """Images that there are in all, once it is known."""
         self._line: ProgressLine = NoProgress()
+        self.skipped = Skipped()
+        """What was passed over while images were found."""
         self._began_at: float | None = None
         self._ended_at: float | None = None
 
@@ -262,6 +265,8 @@ class Progress:
             calls=self.calls,
             retries=self.retries,
             elapsed_s=self._elapsed_s(),
+            skipped=self.skipped.kinds,
+            unreadable_folders=self.skipped.unreadable_folders,
         )
 
     def _elapsed_s(self) -> float:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from semart_vectors.checkpoint.store import Checkpoint
     from semart_vectors.images.read_image import LoadedImage
     from semart_vectors.images.repair import ImageRepair
+    from semart_vectors.images.selection import ImageSelection
     from semart_vectors.pipeline.progress import Progress
     from semart_vectors.pipeline.protocols import Embedder
     from semart_vectors.records import Outcome
@@ -51,6 +52,7 @@ class JobOptions:
     images_dir: Path
     checkpoint: Path
     image_files: tuple[str, ...] | None
+    selection: ImageSelection
     retry_failed: bool
     replace: bool
     repair: ImageRepair | None
@@ -71,7 +73,7 @@ async def run_job(options: JobOptions, embedder: Embedder, progress: Progress) -
         writer = ThreadPoolExecutor(1, thread_name_prefix="semart-vectors-write")
         for threads in (finders, writer):
             closing.callback(threads.shutdown, wait=False, cancel_futures=True)
-        source = JobImages(options.images_dir, options.image_files)
+        source = JobImages(options.images_dir, options.image_files, options.selection, progress.skipped)
         expected = await in_thread(finders, source.prepare)
         checkpoint = await closing.enter_async_context(
             opened_checkpoint(options.checkpoint, model_version=embedder.model_version, writer=writer)
@@ -155,6 +157,8 @@ class Run:
         try:
             await self._judge_other_folder()
             await self._expect(self._progress.expected)
+            if self._progress.expected is not None:  # the images are named
+                self._finders.submit(self._source.log_missing)
             for batches in (self._pending.new(), self._pending.changed()):
                 while (batch := await in_thread(self._finders, next, batches, None)) is not None:
                     self._progress.found(batch)
