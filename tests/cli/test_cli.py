@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 COMMANDS = (
-    *("demo", "clean", "embed", "status", "check", "merge"),
-    *("search", "map", "load", "export", "emulator"),
+    *("demo", "clean", "embed", "status", "check", "prune", "merge"),
+    *("search", "duplicates", "map", "load", "export", "emulator"),
 )
 
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.row(23)
 HEADER = b"image_file\ttitle\n"
 
 FAULTY = {
-    "cp1252": (HEADER + b"a.jpg\tA\nb.jpg\tCaf\xe9\n", "line 3: undefined bytes; convert the table to UTF-8"),
+    "UTF-8 and cp1252": (HEADER + "a\té\n".encode() + b"b\tCaf\xe9\n", "line 3: undefined bytes; convert"),
     "UTF-16 with a mark": ("image_file\ttitle\n".encode("utf-16"), "line 1: a UTF-16 byte order mark"),
     "UTF-16 without one": ("image_file\ttitle\n".encode("utf-16-le"), "line 1: a NUL byte"),
     "cut in a character": (HEADER + b"a.jpg\tA\nb.jpg\t\xf0\x9f\x9a", "line 3: undefined bytes"),
@@ -41,7 +41,6 @@ FAULTY = {
     "a column twice": (b"image_file\ttitle\ttitle\n", "more than one column is named 'title'"),
     "no names": (b"name\ttitle\na.jpg\tA\n", "no column image_file; the columns are 'name', 'title'"),
     "another case": (b"IMAGE_FILE\ttitle\na.jpg\tA\n", "no column image_file; the columns are 'IMAGE_FILE'"),
-    "commas": (b"image_file,title\na.jpg,A\n", "is separated by commas: it must be separated by TABs"),
     "nothing": (b"", "is empty: not even a header"),
     "only empty lines": (b"\n\n", "is empty: not even a header"),
 }  # fmt: skip  # a fault a line
@@ -55,6 +54,9 @@ BY_RULE: dict[str, tuple[bytes, list[list[str]]]] = {
     "a quote within is a character": (HEADER + b'a".jpg\tA "B" C\n', [['a".jpg', 'A "B" C']]),
     "blanks belong to a field": (HEADER + b" a.jpg \t A\n", [[" a.jpg ", " A"]]),
     "an empty field is an empty text": (HEADER + b"a.jpg\t\nb.jpg\tNA\n", [["a.jpg", ""], ["b.jpg", "NA"]]),
+    "cp1252 where nothing is UTF-8": (HEADER + b"a.jpg\tCaf\xe9\n", [["a.jpg", "Café"]]),
+    "commas where the header has them": (b"image_file,title\na.jpg,A\n", [["a.jpg", "A"]]),
+    "semicolons likewise": (b"image_file;title\na.jpg;A, B\n", [["a.jpg", "A, B"]]),
     "a header alone has no rows": (HEADER, []),
     "UTF-8 is not normalised": (HEADER + "é\tA\ne\u0301\tB\n".encode(), [["é", "A"], ["e\u0301", "B"]]),
 }  # fmt: skip  # a rule a line

@@ -100,7 +100,7 @@ async def test_names_of_every_kind_come_through_the_whole_line(
         ran = await end(await start(*arguments, cwd=tmp_path, env=env))
         assert ran.code == 0, ran.err
 
-    embed = ("embed", "images", "--checkpoint", "ck", "--requests-per-second=1000")
+    embed = ("embed", "images", "--checkpoint", "ck", "--requests-per-second=1000", "--include-hidden")
     await run(*embed)
     assert Counter(service.paid) == Counter(images.values())
     await run(*embed)
@@ -150,7 +150,9 @@ async def _through_the_line(folder: Path, names: list[bytes]) -> None:
         AsyncVisionEmbedder(service.endpoint, "k", requests_per_second=None, retry=QUICK) as embedder,
     ):
         for _ in range(2):
-            await EmbeddingJob(embedder, folder / "images", checkpoint=folder / "ck", progress=False).run()
+            await EmbeddingJob(
+                embedder, folder / "images", checkpoint=folder / "ck", include_hidden=True, progress=False
+            ).run()
         assert len(service.calls) == len(images)
     for name in ("out.parquet", "out.tsv"):
         await asyncio.to_thread(merge_vectors, metadata(images), folder / "ck", folder / name)

@@ -128,6 +128,53 @@ def test_what_follows_the_end_does_no_harm(format_: str, after: bytes) -> None:
     check_image(picture(format_) + after)
 
 
+def gradient(format_: str, **options: object) -> bytes:
+    """Return an image with something to see everywhere, of about 100 kB or more."""
+    file = io.BytesIO()
+    across = Image.linear_gradient("L").resize((400, 300))
+    noise = Image.effect_noise((400, 300), 60)
+    Image.merge("RGB", (across, across.rotate(180), noise)).save(file, format_, **options)
+    return file.getvalue()
+
+
+def test_an_image_whose_end_has_not_arrived_is_refused() -> None:
+    """The file has its full size, and zeros where the rest should be: a decoder would see grey there."""
+    wholes = [
+        gradient("JPEG", quality=quality, progressive=progressive)
+        for quality in (30, 75, 95, 100)
+        for progressive in (False, True)
+    ]
+    wholes += [gradient("ICO", sizes=[(256, 256)]), gradient("PNG"), gradient("GIF")]
+    for whole in wholes:
+        check_image(whole)
+        for arrived in (len(whole) * 6 // 10, len(whole) - 600):
+            with pytest.raises(InvalidInputError, match=r"its end has not arrived|cut or damaged"):
+                check_image(whole[:arrived] + bytes(len(whole) - arrived))
+
+
+def test_where_the_end_is_missing_is_said() -> None:
+    """So that whoever looks at the file finds it."""
+    whole = gradient("JPEG", quality=95)
+    arrived = len(whole) // 2
+    while not whole[arrived - 1]:
+        arrived -= 1
+    with pytest.raises(
+        InvalidInputError, match=rf"from byte {arrived:,} on it holds nothing but zeros; copy"
+    ):
+        check_image(whole[:arrived] + bytes(len(whole) - arrived))
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_picture_that_is_black_below_passes(format_: str) -> None:
+    """Whether or not its format makes zeros of that; and with zeros behind its end."""
+    file = io.BytesIO()
+    image = Image.new("RGB", (256, 256))
+    image.paste(Image.effect_noise((256, 64), 90), (0, 0))
+    image.save(file, format_)
+    check_image(file.getvalue())
+    check_image(file.getvalue() + bytes(4096))
+
+
 def test_a_jpeg_that_lacks_only_its_end_mark_is_refused() -> None:
     """Whether its last rows are whole, a decoder cannot tell: it counts as cut."""
     with pytest.raises(InvalidInputError, match="cut or damaged"):

@@ -54,7 +54,7 @@ async def start(
 async def end(process: asyncio.subprocess.Process) -> Ran:
     """Wait for a command, and check that it never shows a traceback."""
     out, err = await process.communicate()
-    assert b"Traceback" not in err
+    assert b"Traceback" not in err, err.decode(errors="replace")
     return Ran(process.returncode or 0, out.decode(), err.decode())
 
 

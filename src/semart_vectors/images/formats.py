@@ -19,7 +19,7 @@ from PIL import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from io import BytesIO
 
     from PIL import ImageFile
@@ -29,7 +29,13 @@ _JPEG_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_FRAME_HEADER_BYTES = 9
 """The frame header, which says how large the image is: T.81, table B.1 and B.2.2, up to its width."""
 
+_START_OF_SCAN, _JPEG_END = 0xDA, b"\xff\xd9"
+
+_ZEROS = bytes(512)
+"""So many zeros at the end, a sector of a disk, are no padding that a camera adds."""
+
 _BIG_TIFF, _TIFF_SHORT = 43, 3
+_PNG = b"\x89PNG\r\n\x1a\n"
 _TIFF_PIECES = ((273, 279), (324, 325))
 """Tags of the offsets and lengths of strips, and of tiles: TIFF 6.0, sections 8 and 15."""
 
@@ -50,6 +56,13 @@ class Format(NamedTuple):
     """Whether the end is there; if so, the image need not be decoded to find out."""
     size: Callable[[bytes], tuple[int, int]] | None = None
     """Reads width and height in pixels of a complete image that `open` might refuse."""
+    is_hollow: Callable[[bytes], bool] = lambda _: False
+    """Whether data that end with zeros lack the end of the image: a decoder would take them for pixels."""
+
+
+def zeros_from(data: bytes) -> int | None:
+    """Return from which byte on data hold nothing but zeros, if so many are no padding; else None."""
+    return len(data.rstrip(b"\0")) if data.endswith(_ZEROS) else None
 
 
 def format_of(data: bytes) -> Format | None:
@@ -59,17 +72,31 @@ def format_of(data: bytes) -> Format | None:
 
 def jpeg_size(data: bytes) -> tuple[int, int]:
     """Return width and height in pixels from the frame header; zeros if there is none."""
+    at = _jpeg_segment(data, _JPEG_FRAME_HEADERS)
+    if at is None or at + _JPEG_FRAME_HEADER_BYTES > len(data):
+        return 0, 0
+    return int.from_bytes(data[at + 7 : at + 9]), int.from_bytes(data[at + 5 : at + 7])
+
+
+def _jpeg_segment(data: bytes, kinds: Collection[int]) -> int | None:
+    """Return where the first segment of some kinds begins."""
     at = 2
-    while at + _JPEG_FRAME_HEADER_BYTES <= len(data) and data[at] == _JPEG_MARKER:
-        if data[at + 1] in _JPEG_FRAME_HEADERS:
-            return int.from_bytes(data[at + 7 : at + 9]), int.from_bytes(data[at + 5 : at + 7])
+    while at + 4 <= len(data) and data[at] == _JPEG_MARKER:
+        if data[at + 1] in kinds:
+            return at
         at += 2 + int.from_bytes(data[at + 2 : at + 4])  # each segment says how long it is
-    return 0, 0
+    return None
 
 
 def has_jpeg_end(data: bytes) -> bool:
     """Whether data end with JPEG's end marker; cameras append zeros and line ends."""
-    return data.rstrip(b"\0\r\n ").endswith(b"\xff\xd9")
+    return data.rstrip(b"\0\r\n ").endswith(_JPEG_END)
+
+
+def _jpeg_is_hollow(data: bytes) -> bool:
+    """Whether the end marker is missing after the scan, whose data cannot hold it: T.81, B.1.1.5."""
+    scan = _jpeg_segment(data, (_START_OF_SCAN,))
+    return scan is not None and data.find(_JPEG_END, scan) < 0
 
 
 def _jpeg_is_complete(data: bytes) -> bool:
@@ -79,6 +106,10 @@ def _jpeg_is_complete(data: bytes) -> bool:
 
 def _png_is_complete(data: bytes) -> bool:
     return b"IEND" in data[-32:]
+
+
+def _png_is_hollow(data: bytes) -> bool:
+    return b"\0\0\0\0IEND\xaeB`\x82" not in data
 
 
 def _gif_size(data: bytes) -> tuple[int, int]:
@@ -169,20 +200,29 @@ def _icon_size(data: bytes) -> tuple[int, int]:
 
 
 def _icon_is_complete(data: bytes) -> bool:
-    """Whether all its frames lie within the file."""
+    """Whether all its frames lie within the file, and those that are PNGs have their end."""
     entries = range(6, 6 + 16 * int.from_bytes(data[4:6], "little"), 16)
-    ends = [
-        int.from_bytes(data[at + 8 : at + 12], "little") + int.from_bytes(data[at + 12 : at + 16], "little")
-        for at in entries
-    ]
-    return bool(ends) and max(entries.stop, *ends) <= len(data)
+    ends = [entries.stop]
+    for at in entries:
+        length, start = (int.from_bytes(data[place : place + 4], "little") for place in (at + 8, at + 12))
+        ends.append(start + length)
+        if data.startswith(_PNG, start) and data.find(b"IEND", start, start + length) < 0:
+            return False
+    return len(ends) > 1 and max(ends) <= len(data)
 
 
 # Pillow's own `Image.open` warns of, and refuses, large images that the service takes; so each format's
 # class is used directly. MPO, several JPEGs in one file, begins as a JPEG.
 _FORMATS = (
-    Format(re.compile(rb"\xff\xd8\xff"), JpegImagePlugin.JpegImageFile, _jpeg_is_complete),
-    Format(re.compile(rb"\x89PNG\r\n\x1a\n"), PngImagePlugin.PngImageFile, _png_is_complete),
+    Format(
+        re.compile(rb"\xff\xd8\xff"),
+        JpegImagePlugin.JpegImageFile,
+        _jpeg_is_complete,
+        is_hollow=_jpeg_is_hollow,
+    ),
+    Format(
+        re.compile(re.escape(_PNG)), PngImagePlugin.PngImageFile, _png_is_complete, is_hollow=_png_is_hollow
+    ),
     Format(re.compile(rb"GIF8[79]a"), GifImagePlugin.GifImageFile, _gif_is_complete, _gif_size),
     Format(
         re.compile(rb"RIFF....WEBP", re.DOTALL), WebPImagePlugin.WebPImageFile, _webp_is_complete, _webp_size

@@ -23,7 +23,7 @@ from semart_vectors.errors import (
     UnreadableImageError,
     is_out_of_resources,
 )
-from semart_vectors.images.formats import format_of, has_jpeg_end, jpeg_size
+from semart_vectors.images.formats import format_of, has_jpeg_end, jpeg_size, zeros_from
 
 if TYPE_CHECKING:
     from semart_vectors.images.formats import Format
@@ -156,6 +156,10 @@ def check_image(data: bytes) -> None:
 
 def _check_format(data: bytes, kind: Format) -> None:
     is_complete = kind.is_complete(data)
+    if not is_complete and (start := zeros_from(data)) is not None and kind.is_hollow(data):
+        raise InvalidInputError(
+            f"its end has not arrived: from byte {start:,} on it holds nothing but zeros; copy it again"
+        )
     try:
         if is_complete and kind.size is not None:
             width, height = kind.size(data)

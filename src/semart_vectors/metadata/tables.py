@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import errno
+import os
 import re
 from collections import Counter
 from contextlib import contextmanager
@@ -284,14 +285,24 @@ class _Form(NamedTuple):
 def _form_of(path: Path, name_column: str) -> _Form:
     """Find out how a table is written: UTF-8 if it can be, and separated so that the header has the names."""
     with path.open("rb") as file:
-        utf8 = all(_decodes(line, "utf-8") for line in file)
-        file.seek(0)
-        encoding = CP1252 if not utf8 and all(_decodes(line, CP1252) for line in file) else UTF8
+        # Text that is UTF-8 in one line and not in another is damaged or cut, and no cp1252.
+        beyond_ascii = [
+            (_decodes(line, "utf-8"), _decodes(line, CP1252)) for line in file if not line.isascii()
+        ]
+    is_cp1252 = beyond_ascii and all(cp1252 and not utf8 for utf8, cp1252 in beyond_ascii)
+    encoding = CP1252 if is_cp1252 and not _is_cut(path) else UTF8
     with path.open(encoding=encoding, errors="replace", newline="\n") as file:
-        header = file.readline().rstrip("\r\n")
+        header = re.split("[\r\n]", file.readline(), maxsplit=1)[0]
     fields = {delimiter: next(csv.reader([header], delimiter=delimiter), []) for delimiter in "\t,;"}
     fitting = [delimiter for delimiter in fields if name_column in fields[delimiter]] or list(fields)
     return _Form(encoding, max(fitting, key=lambda delimiter: len(fields[delimiter])))
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether a file ends within a character of UTF-8 of three bytes or more, which cp1252 hardly spells."""
+    with path.open("rb") as file:
+        file.seek(-min(3, path.stat().st_size), os.SEEK_END)
+        return bool(re.search(rb"[\xe0-\xef][\x80-\xbf]$|[\xf0-\xf4][\x80-\xbf]{1,2}$", file.read()))
 
 
 def _read_tab(path: Path, form: _Form) -> Any:
