@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import socket
 import ssl
+import threading
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -18,7 +21,7 @@ from semart_vectors.calls.proxies_and_certificates import find_route
 from semart_vectors.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from urllib.parse import SplitResult
 
     from semart_vectors.calls.proxies_and_certificates import Route
@@ -230,3 +233,81 @@ async def test_who_asks_meanwhile_waits_for_the_same_look(monkeypatch: pytest.Mo
         for _ in range(5):
             group.create_task(client.get(service.endpoint))
     assert len(looked) == 1
+
+
+LARGE = b"x" * 8_000_000
+
+
+@asynccontextmanager
+async def raw_service(
+    handle: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[str]:
+    """Serve connections by hand, behind small buffers; give the address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # what is sent stays with the sender
+    server = await asyncio.start_server(handle, sock=listener)
+    async with server:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("way", ["short", "whole"])
+async def test_an_answer_that_comes_before_the_end_of_an_upload_is_seen(way: str) -> None:
+    """Though the service does not read on, and resets the connection."""
+    calls = 20
+
+    def refuse_all() -> None:
+        for _ in range(calls):
+            connection, _ = listener.accept()
+            with connection:  # what was not read of the upload makes its close a reset
+                connection.recv(1 << 16)
+                connection.sendall(b"HTTP/1.1 429 Slow down\r\nContent-Length: 5\r\n\r\nwords")
+
+    transport = AiohttpTransport(trust_env=False)
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(30)
+    service = threading.Thread(target=refuse_all)
+    service.start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    statuses = []
+    with listener:
+        async with httpx.AsyncClient(transport=transport) as client:
+            post = await transport.prepare_post(url, {})
+            for _ in range(calls):
+                with suppress(httpx.TransportError):
+                    if way == "short":
+                        statuses.append((await post(LARGE)).status)
+                    else:
+                        statuses.append((await client.post(url, content=LARGE)).status_code)
+        await asyncio.to_thread(service.join)
+    assert statuses == [429] * calls
+
+
+@pytest.mark.parametrize("way", ["short", "whole"])
+async def test_a_cancelled_upload_does_not_arrive(way: str) -> None:
+    """The service would take it for a call, and bill it."""
+    received, began, ended = 0, asyncio.Event(), asyncio.Event()
+
+    async def read_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal received
+        began.set()
+        await cancelled.wait()
+        with suppress(ConnectionError):
+            while piece := await reader.read(1 << 16):
+                received += len(piece)
+        writer.close()
+        ended.set()
+
+    cancelled = asyncio.Event()
+    transport = AiohttpTransport(trust_env=False)
+    async with raw_service(read_late) as url, httpx.AsyncClient(transport=transport) as client:
+        post = await transport.prepare_post(url, {})
+        async with asyncio.TaskGroup() as group:
+            upload: Any = post(LARGE) if way == "short" else client.post(url, content=LARGE)
+            call = group.create_task(upload)
+            await began.wait()
+            call.cancel()
+        assert call.cancelled()
+        cancelled.set()
+        async with asyncio.timeout(30):
+            await ended.wait()
+    assert received < len(LARGE)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from io import BytesIO
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
@@ -33,7 +32,7 @@ Post: TypeAlias = Callable[[bytes], Awaitable[ServiceAnswer]]
 _MAX_ROUTES = 1024
 
 _LARGE_BYTES = 1 << 20
-"""A larger body goes out in pieces, or the loop would stand still for it."""
+"""A cancelled upload of more than this is aborted: less is in the system's hands at once."""
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=None)
 _NO_AUTOMATIC_HEADERS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
@@ -94,7 +93,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             ConfigurationError: the certificates or the proxy that the environment names cannot be used.
         """
         try:
-            body: Any = _in_pieces(request.content)
+            body: Any = _as_body(request.content)
         except httpx.RequestNotRead:
             body = request.stream
         # What the address says of a user the client has put into a header already.
@@ -111,6 +110,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 timeout=_timeout(request),
                 **_as_options(route),
             )
+        except asyncio.CancelledError:
+            _abort(body)
+            raise
         except _FOREIGN as error:
             raise as_httpx_error(error, request) from system_error(error)
         return httpx.Response(
@@ -134,15 +136,17 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         sent = session.headers.copy()  # of the kind that aiohttp takes as it is
         sent.update(headers)
 
-        async def post(body: bytes) -> ServiceAnswer:
+        async def post(content: bytes) -> ServiceAnswer:
+            body = _as_body(content)
             try:
-                answer = await session.post(
-                    address, data=_in_pieces(body), headers=sent, timeout=_NO_TIMEOUT, **options
-                )
+                answer = await session.post(address, data=body, headers=sent, timeout=_NO_TIMEOUT, **options)
                 try:
                     return ServiceAnswer(answer.status, answer.headers, await _whole(answer))
                 finally:
                     answer.release()
+            except asyncio.CancelledError:
+                _abort(body)
+                raise
             except _FOREIGN as error:
                 raise as_httpx_error(error) from system_error(error)
 
@@ -242,8 +246,42 @@ def _describe(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _in_pieces(body: bytes) -> bytes | BytesIO:
-    return body if len(body) <= _LARGE_BYTES else BytesIO(body)
+class _Upload(aiohttp.Payload):
+    """A large body, given to its connection in one go.
+
+    aiohttp hands on bytes in the same way, and delivers them whole though the call was cancelled, so that it
+    is billed. A file it sends in pieces; and when one meets a connection that the service has closed, the
+    answer that came before is lost (aiohttp 3.14).
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content, content_type="application/octet-stream")
+        self._size = len(content)
+        self._transport: asyncio.Transport | None = None
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return bytes(self._value).decode(encoding, errors)
+
+    async def write(self, writer: Any) -> None:
+        self._transport = writer.transport
+        await writer.write(self._value, drain=False)  # the answer is waited for, not the end of the upload
+
+    async def write_with_length(self, writer: Any, content_length: int | None) -> None:  # noqa: ARG002 - ours
+        await self.write(writer)
+
+    def abort(self) -> None:
+        """Send no more of it."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def _as_body(content: bytes) -> bytes | _Upload:
+    return content if len(content) <= _LARGE_BYTES else _Upload(content)
+
+
+def _abort(body: object) -> None:
+    if isinstance(body, _Upload):
+        body.abort()
 
 
 def _timeout(request: httpx.Request) -> aiohttp.ClientTimeout:
