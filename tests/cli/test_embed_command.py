@@ -204,7 +204,7 @@ def test_a_folder_that_may_not_be_read_is_named_and_the_run_ends_with_3(
     assert "1 folder could not be read: lost+found;" in ran.stderr
 
 
-def test_images_that_are_named_and_not_there_are_said_before_anything_is_paid(
+def test_images_that_are_named_and_not_there_are_said_by_the_plan_and_by_the_run(
     served: FakeService, tmp_path: Path
 ) -> None:
     """A plan counts them apart; a run says how many there are, and records each."""
