@@ -49,10 +49,10 @@ def test_what_is_gone_is_forgotten_and_what_is_there_stays(ck: Path) -> None:
     assert "`semart-vectors prune` forgets images" in cli_here("status", ck, cwd=ck.parent).out
     before = contents(ck)
     would = cli_here("prune", ck, "--dry-run", cwd=ck.parent)
-    assert would.out.startswith("4 images and 1 failures would be pruned"), would.err
+    assert would.out.startswith("4 done and 1 failed would be pruned"), would.err
     assert contents(ck) == before
     gone_from = f"whose files are gone from {ck.parent / 'images'}"
-    says = f"4 images and 1 failures were pruned, {gone_from}; 20 images stay\n"
+    says = f"4 done and 1 failed were pruned, {gone_from}; 20 stay\n"
     assert cli_here("prune", ck, cwd=ck.parent).out == says
     assert [failure.image_file for failure in read_failures(ck)] == ["a.jpg"]
     report = prune_checkpoint(ck)

@@ -60,7 +60,7 @@ class HttpErrors:
 def _was_connected(error: Exception) -> bool:
     """Whether there was a connection, whatever the error is called.
 
-    httpx-aiohttp 0.2.1 calls it a `ConnectTimeout` when the service closes one without an answer.
+    httpx-aiohttp 0.2.0 calls it a `ConnectTimeout` when the service closes one without an answer.
     """
     return any(
         isinstance(each, aiohttp.ServerDisconnectedError | aiohttp.SocketTimeoutError | aiohttp.ClientOSError)

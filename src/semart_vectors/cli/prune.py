@@ -33,7 +33,7 @@ def prune(
     were = "would be" if dry_run else "were"
     print_result(
         report,
-        f"{report.pruned:,} images and {report.failures_pruned:,} failures {were} pruned, whose files are "
-        f"gone from {report.images_dir}; {report.kept:,} images stay",
+        f"{report.pruned:,} done and {report.failures_pruned:,} failed {were} pruned, whose files are gone "
+        f"from {report.images_dir}; {report.kept:,} stay",
         as_json=as_json,
     )
