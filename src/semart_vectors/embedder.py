@@ -111,7 +111,8 @@ class AsyncVisionEmbedder:
             model_version: ``2023-04-15``, multilingual, or ``2022-04-11``; their vectors cannot be compared.
             retry: How often and how patiently to try again.
             http_client: An `httpx.AsyncClient` or `httpx2.AsyncClient` of the caller's, used as it is and
-                left open.
+                left open. On httpx's own transport a refusal that comes before a large image is uploaded may
+                be lost, and the image is uploaded again; on an `AiohttpTransport` it is seen.
 
         Raises:
             ConfigurationError: one of these is missing or unusable; the message never has the key in it.
